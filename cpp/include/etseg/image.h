@@ -1,0 +1,32 @@
+// The two shapes of memory that flow through the core. Both are views: they own nothing, and the
+// memory must outlive the call they are passed to.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace etseg {
+
+// An 8-bit image of any memory layout. The byte of channel c (0 red, 1 green, 2 blue) at row y and
+// column x is  data[y * row_stride + x * pixel_stride + channel_offset[c]].  Strides are in bytes
+// and may be negative: a sliced, flipped or channel-reversed numpy array is read where it lies.
+// A grey image has three equal offsets; a BGR one {2, 1, 0}; an alpha channel is stepped over.
+struct ImageView {
+  const std::uint8_t* data = nullptr;
+  std::int64_t height = 0;  // >= 1
+  std::int64_t width = 0;   // >= 1
+  std::ptrdiff_t row_stride = 0;
+  std::ptrdiff_t pixel_stride = 3;
+  std::array<std::ptrdiff_t, 3> channel_offset = {0, 1, 2};
+};
+
+// Logits or probabilities, class-major and contiguous: data[(c * height + y) * width + x].
+struct LogitsView {
+  const float* data = nullptr;
+  std::int64_t channels = 0;  // >= 1
+  std::int64_t height = 0;    // >= 1
+  std::int64_t width = 0;     // >= 1
+};
+
+}  // namespace etseg

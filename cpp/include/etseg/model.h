@@ -1,0 +1,40 @@
+// Stage 2: a loaded program. The only implementation that ships is ExecuTorch's
+// (src/executorch_model.cpp); tests substitute a fake. A model knows nothing of images.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "etseg/image.h"
+#include "etseg/status.h"
+
+namespace etseg {
+
+struct ModelInfo {
+  std::int64_t input_height = 0;
+  std::int64_t input_width = 0;
+  std::int64_t channels = 0;  // of the output
+  std::int64_t output_height = 0;
+  std::int64_t output_width = 0;
+  std::vector<std::string> backends;  // delegates that the program uses, in its order
+};
+
+// One instance of a program, with its own memory plan. One call at a time.
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelInfo& info() const = 0;
+
+  // The program's input memory: 3 * input_height * input_width floats, planar RGB. The pointer is
+  // the same for the model's lifetime; what it holds is undefined after execute().
+  virtual float* input() = 0;
+
+  // Runs the program on what input() holds. The logits lie in the model's own memory (or in the
+  // mapped file), are read-only, and are valid until the next execute() or the destructor.
+  virtual Result<LogitsView> execute() = 0;
+};
+
+}  // namespace etseg

@@ -1,0 +1,69 @@
+// Stage 3: the model's logits become a label map and the probability maps that were asked for.
+//
+// One rule at every size: logits are upsampled bilinearly (half-pixel centres, edges clamped), then
+// the activation, then argmax. So ARGMAX is, at every pixel, the argmax of the probability maps, up
+// to float32 ties; ties go to the lowest index. Programs that output probabilities
+// (Activation::kNone) have those upsampled.
+//
+// One channel p is the probability of label 0; label 1 is 1 - p; ARGMAX is 1 only where p < 0.5.
+//
+// A pixel with a NaN or an infinity among its source logits (those whose bilinear weight is not
+// zero, of any class) gets ARGMAX 0 and NaN in every probability map.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "etseg/image.h"
+#include "etseg/parallel.h"
+#include "etseg/status.h"
+
+namespace etseg {
+
+enum class Activation {
+  kSoftmax,  // over the channels
+  kSigmoid,  // one channel only
+  kNone,     // the program's output is probabilities already
+};
+
+// How many labels a program with that many channels tells apart.
+constexpr std::int64_t label_count(std::int64_t channels) { return channels == 1 ? 2 : channels; }
+
+enum class LabelType { kInt32, kUint8 };
+
+// One probability map to write: float[height][width], contiguous, of label `label`.
+struct ProbabilityPlane {
+  std::int64_t label = 0;
+  float* data = nullptr;
+};
+
+struct PostprocessTarget {
+  std::int64_t height = 0;  // of every map below; equal to the logits' size or not
+  std::int64_t width = 0;
+  void* argmax = nullptr;  // int32_t or uint8_t [height][width], contiguous; always written
+  LabelType argmax_type = LabelType::kInt32;
+  std::span<const ProbabilityPlane> planes;  // labels may repeat; memory must not overlap
+};
+
+// Keeps its scratch memory between calls. One call at a time; distinct objects are independent.
+class Postprocessor {
+ public:
+  explicit Postprocessor(Activation activation);
+  ~Postprocessor();
+  Postprocessor(Postprocessor&&) noexcept;
+  Postprocessor& operator=(Postprocessor&&) noexcept;
+
+  // Reads the logits (never writes them: they may lie in the mapped program file) and writes every
+  // element of the target's maps. The result does not depend on the executor.
+  // kInvalidUserInput if a size is < 1, a label is out of range or does not fit the label type;
+  // kInvalidConfig if sigmoid meets more than one channel; kOutOfMemory. On an error nothing has
+  // been written.
+  Status run(const LogitsView& logits, const PostprocessTarget& target, const Executor& executor);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace etseg

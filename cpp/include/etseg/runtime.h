@@ -1,0 +1,42 @@
+// The façade of the inference runtime: everything the rest of the core may know about it.
+// Implemented by the one file that includes ExecuTorch, src/executorch_runtime.cpp.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "etseg/model.h"
+#include "etseg/parallel.h"
+#include "etseg/status.h"
+
+namespace etseg {
+
+// Maps the file at `path` and prepares its method "forward". Everything the program claims about
+// itself is checked before it is relied on: one float32 input [1,3,H,W] or [3,H,W], a first output
+// that is float32 [1,C,H',W'] or [C,H',W']. The file must not be changed while the model lives.
+//
+// kFileReadFailed, kInvalidProgram, kUnexpectedNumInputs, kWrongDimensions, kInvalidModelOutput,
+// kOperatorMissing and kNotSupported (both with the missing name), kOutOfMemory, kThreadPoolError,
+// kInternal. A failure leaves nothing behind.
+//
+// A program is code: a file that was made to do harm can crash the process (its delegate trusts
+// its own payload). Check a SHA-256 before loading what came from elsewhere.
+Result<std::unique_ptr<Model>> load_model(const std::string& path);
+
+// The runtime's thread pool as the core's parallel primitive. It lives as long as the process.
+const Executor& runtime_executor();
+
+// kThreadPoolError if the runtime's threads belong to a parent process: they did not survive the
+// fork, and any use of the pool would wait for them for ever.
+Status check_runtime_process();
+
+struct RuntimeInfo {
+  std::string version;                // of ExecuTorch
+  std::vector<std::string> backends;  // registered delegates
+  int operators = 0;                  // registered kernels
+  int threads = 0;                    // of the pool
+};
+RuntimeInfo runtime_info();
+
+}  // namespace etseg

@@ -1,0 +1,60 @@
+// The whole way of one image: preprocess, model, postprocess. Everything above this file is
+// conversion; everything below it is one stage.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "etseg/image.h"
+#include "etseg/model.h"
+#include "etseg/parallel.h"
+#include "etseg/postprocess.h"
+#include "etseg/preprocess.h"
+#include "etseg/status.h"
+
+namespace etseg {
+
+struct SegmenterOptions {
+  PreprocessOptions preprocess;
+  Activation activation = Activation::kSoftmax;
+};
+
+// Wall-clock time of each stage of one call, in nanoseconds.
+struct StageTimes {
+  std::int64_t preprocess = 0;
+  std::int64_t inference = 0;
+  std::int64_t postprocess = 0;
+};
+
+// Thread-safe. Calls to forward() run one at a time, in the order they came.
+class Segmenter {
+ public:
+  // Takes the model over. `executor` must outlive the segmenter. `process_check` is asked at the
+  // start of every call and refuses it when it fails (check_runtime_process in production).
+  static Result<std::shared_ptr<Segmenter>> create(
+      std::unique_ptr<Model> model, const SegmenterOptions& options, const Executor& executor,
+      std::function<Status()> process_check = [] { return Status(); });
+  ~Segmenter();
+  Segmenter(const Segmenter&) = delete;
+  Segmenter& operator=(const Segmenter&) = delete;
+
+  const ModelInfo& info() const;  // valid for the segmenter's lifetime, closed or not
+
+  // Segments the image into `target`. Waits its turn; blocks while the model runs.
+  // kModuleNotLoaded if close() came before its turn did; the errors of the stages. On an error
+  // what the target's maps hold is undefined, and the segmenter is as usable as before.
+  Status forward(const ImageView& image, const PostprocessTarget& target, StageTimes& times);
+
+  // Returns at once. A call that runs finishes and then frees the model; calls that wait, or come
+  // later, get kModuleNotLoaded. With no call running the model is freed here. Idempotent.
+  void close();
+
+ private:
+  class Impl;
+  explicit Segmenter(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace etseg
