@@ -1,0 +1,279 @@
+// The one file that names pybind11: conversion, the GIL, exceptions. No arithmetic.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "etseg/log.h"
+#include "etseg/runtime.h"
+#include "etseg/segmenter.h"
+
+namespace py = pybind11;
+
+namespace {
+
+using etseg::Code;
+using etseg::Status;
+
+// ---- Errors: a Status becomes the exception that etseg._errors has for its code.
+
+[[noreturn]] void raise(const Status& status) {
+  const py::object error = py::module_::import("etseg._errors")
+                               .attr("error_from_code")(static_cast<int>(status.code()),
+                                                        status.message());
+  PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
+  throw py::error_already_set();
+}
+
+[[noreturn]] void raise_input(const std::string& message) {
+  raise({Code::kInvalidUserInput, message});
+}
+
+// ---- The GIL: convert with it, compute without it.
+
+// Counts the calls that are in native code. At interpreter exit new ones are refused, running ones
+// are waited for, and those that outlast the wait never return: a thread that asks for the GIL of
+// a finalised interpreter takes the process down.
+class InFlight {
+ public:
+  InFlight() {
+    if (!enter()) raise({Code::kModuleNotLoaded, "the interpreter is shutting down"});
+  }
+  ~InFlight() {
+    const std::lock_guard lock(mutex_);
+    --running_;
+    idle_.notify_all();
+  }
+  InFlight(const InFlight&) = delete;
+  InFlight& operator=(const InFlight&) = delete;
+
+  // Never calls Python: whoever holds the mutex must not wait for the GIL.
+  static bool enter() {
+    const std::lock_guard lock(mutex_);
+    if (refusing_) return false;
+    ++running_;
+    return true;
+  }
+
+  static void park_if_finalizing() {
+    while (finalizing_.load()) ::pause();
+  }
+
+  static bool shut_down(double seconds) {
+    std::unique_lock lock(mutex_);
+    refusing_ = true;
+    const bool idle = idle_.wait_for(lock, std::chrono::duration<double>(seconds),
+                                     [] { return running_ == 0; });
+    finalizing_.store(true);
+    return idle;
+  }
+
+ private:
+  static inline std::mutex mutex_;
+  static inline std::condition_variable idle_;
+  static inline int running_ = 0;
+  static inline bool refusing_ = false;
+  static inline std::atomic<bool> finalizing_ = false;
+};
+
+void emit_log() {
+  const std::vector<etseg::LogRecord> records = etseg::drain_log();
+  if (records.empty()) return;
+  try {
+    const py::object log = py::module_::import("logging").attr("getLogger")("etseg").attr("log");
+    for (const etseg::LogRecord& record : records) {
+      const int level = record.level == etseg::LogLevel::kDebug     ? 10
+                        : record.level == etseg::LogLevel::kInfo    ? 20
+                        : record.level == etseg::LogLevel::kWarning ? 30
+                                                                    : 40;
+      log(level, "%s", record.message);
+    }
+  } catch (py::error_already_set& error) {
+    error.discard_as_unraisable("etseg log");  // a broken handler is not the caller's error
+  }
+}
+
+template <typename F>
+auto without_gil(F&& compute) {
+  const InFlight in_flight;  // leaves only when the GIL is held again
+  auto result = [&] {
+    const py::gil_scoped_release release;
+    auto computed = compute();
+    InFlight::park_if_finalizing();
+    return computed;
+  }();
+  emit_log();
+  return result;
+}
+
+// ---- Arrays.
+
+std::string shape_text(const py::array& array) {
+  return py::str(array.attr("shape")).cast<std::string>() + " " +
+         py::str(array.dtype()).cast<std::string>();
+}
+
+etseg::ImageView image_view(const py::array& image, bool bgr) {
+  const bool grey = image.ndim() == 2;
+  if (!image.dtype().equal(py::dtype::of<std::uint8_t>()) ||
+      !(grey || (image.ndim() == 3 && (image.shape(2) == 3 || image.shape(2) == 4))) ||
+      image.shape(0) < 1 || image.shape(1) < 1) {
+    raise_input("the image is an array " + shape_text(image) +
+                "; expected uint8 of shape (H, W, 3), (H, W, 4) or (H, W), not empty");
+  }
+  etseg::ImageView view;
+  view.data = static_cast<const std::uint8_t*>(image.data());
+  view.height = image.shape(0);
+  view.width = image.shape(1);
+  view.row_stride = image.strides(0);
+  view.pixel_stride = image.strides(1);
+  const py::ssize_t channel = grey ? 0 : image.strides(2);
+  view.channel_offset = {0, channel, 2 * channel};
+  if (bgr) std::swap(view.channel_offset[0], view.channel_offset[2]);
+  return view;
+}
+
+// The memory of a result array that is to be written whole.
+void* map_memory(py::array& map, py::ssize_t height, py::ssize_t width, const char* name) {
+  constexpr int kUsable = py::array::c_style;
+  if (map.ndim() != 2 || map.shape(0) != height || map.shape(1) != width ||
+      (map.flags() & kUsable) == 0 || !map.writeable()) {
+    raise_input(std::string(name) + " is an array " + shape_text(map) +
+                "; expected a writeable, C-contiguous one of shape (" + std::to_string(height) +
+                ", " + std::to_string(width) + ")");
+  }
+  return map.mutable_data();
+}
+
+// ---- The classes.
+
+etseg::Activation activation_from(const std::string& name) {
+  if (name == "softmax") return etseg::Activation::kSoftmax;
+  if (name == "sigmoid") return etseg::Activation::kSigmoid;
+  if (name == "none") return etseg::Activation::kNone;
+  raise({Code::kInvalidConfig,
+         "activation is '" + name + "'; expected 'softmax', 'sigmoid' or 'none'"});
+}
+
+etseg::Resample resample_from(const std::string& name) {
+  if (name == "bilinear") return etseg::Resample::kBilinear;
+  if (name == "antialias") return etseg::Resample::kAntialias;
+  raise({Code::kInvalidConfig,
+         "resample is '" + name + "'; expected 'bilinear' or 'antialias'"});
+}
+
+// A loaded program, until a Segmenter takes it over.
+struct LoadedModel {
+  std::unique_ptr<etseg::Model> model;
+  etseg::ModelInfo info;
+
+  static std::unique_ptr<LoadedModel> load(const std::string& path) {
+    auto model = without_gil([&] { return etseg::load_model(path); });
+    if (!model.ok()) raise(model.status());
+    const etseg::ModelInfo info = model.value()->info();
+    return std::make_unique<LoadedModel>(std::move(model).value(), info);
+  }
+
+  LoadedModel(std::unique_ptr<etseg::Model> loaded, etseg::ModelInfo about)
+      : model(std::move(loaded)), info(std::move(about)) {}
+};
+
+std::shared_ptr<etseg::Segmenter> make_segmenter(LoadedModel& loaded, std::array<float, 3> mean,
+                                                 std::array<float, 3> std_,
+                                                 const std::string& activation,
+                                                 const std::string& resample) {
+  if (!loaded.model) raise({Code::kInvalidState, "this Model belongs to a Segmenter already"});
+  etseg::SegmenterOptions options;
+  options.preprocess = {resample_from(resample), mean, std_};
+  options.activation = activation_from(activation);
+  auto segmenter = without_gil([&] {
+    return etseg::Segmenter::create(std::move(loaded.model), options, etseg::runtime_executor(),
+                                    etseg::check_runtime_process);
+  });
+  if (!segmenter.ok()) raise(segmenter.status());
+  return std::move(segmenter).value();
+}
+
+py::tuple forward(etseg::Segmenter& segmenter, const py::array& image, bool bgr, py::array argmax,
+                  const std::vector<std::pair<std::int64_t, py::array>>& probabilities) {
+  const etseg::ImageView view = image_view(image, bgr);
+  if (argmax.ndim() != 2) raise_input("argmax is an array " + shape_text(argmax) + "; expected 2-D");
+
+  etseg::PostprocessTarget target;
+  target.height = argmax.shape(0);
+  target.width = argmax.shape(1);
+  target.argmax = map_memory(argmax, target.height, target.width, "argmax");
+  if (argmax.dtype().equal(py::dtype::of<std::uint8_t>())) {
+    target.argmax_type = etseg::LabelType::kUint8;
+  } else if (!argmax.dtype().equal(py::dtype::of<std::int32_t>())) {
+    raise_input("argmax is an array " + shape_text(argmax) + "; expected int32 or uint8");
+  }
+  std::vector<etseg::ProbabilityPlane> planes;
+  planes.reserve(probabilities.size());
+  for (auto [label, map] : probabilities) {
+    if (!map.dtype().equal(py::dtype::of<float>())) {
+      raise_input("a probability map is an array " + shape_text(map) + "; expected float32");
+    }
+    void* const memory = map_memory(map, target.height, target.width, "a probability map");
+    planes.push_back({label, static_cast<float*>(memory)});
+  }
+  target.planes = planes;
+
+  etseg::StageTimes times;
+  const Status status = without_gil([&] { return segmenter.forward(view, target, times); });
+  if (!status.ok()) raise(status);
+  return py::make_tuple(times.preprocess, times.inference, times.postprocess);
+}
+
+py::dict runtime_info() {
+  const etseg::RuntimeInfo info = etseg::runtime_info();
+  py::dict result;
+  result["version"] = info.version;
+  result["backends"] = info.backends;
+  result["operators"] = info.operators;
+  result["threads"] = info.threads;
+  return result;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, module) {
+  using namespace py::literals;
+  module.doc() = "The native core of etseg. Private: use the names of the package etseg.";
+  module.attr("__version__") = ETSEG_VERSION;
+
+  py::class_<LoadedModel>(module, "Model", py::release_gil_before_calling_cpp_dtor())
+      .def(py::init(&LoadedModel::load), "path"_a)
+      .def_property_readonly(
+          "input_size",
+          [](const LoadedModel& self) {
+            return py::make_tuple(self.info.input_height, self.info.input_width);
+          })
+      .def_property_readonly(
+          "output_size",
+          [](const LoadedModel& self) {
+            return py::make_tuple(self.info.output_height, self.info.output_width);
+          })
+      .def_property_readonly("channels", [](const LoadedModel& self) { return self.info.channels; })
+      .def_property_readonly("backends",
+                             [](const LoadedModel& self) { return self.info.backends; });
+
+  py::class_<etseg::Segmenter, std::shared_ptr<etseg::Segmenter>>(
+      module, "Segmenter", py::release_gil_before_calling_cpp_dtor())
+      .def(py::init(&make_segmenter), "model"_a, "mean"_a, "std"_a, "activation"_a, "resample"_a)
+      .def("forward", &forward, "image"_a, "bgr"_a, "argmax"_a, "probabilities"_a)
+      .def("close", &etseg::Segmenter::close, py::call_guard<py::gil_scoped_release>());
+
+  module.def("runtime_info", &runtime_info);
+  module.def(
+      "shut_down", [](double seconds) { return InFlight::shut_down(seconds); }, "seconds"_a,
+      py::call_guard<py::gil_scoped_release>());
+}

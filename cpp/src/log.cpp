@@ -1,0 +1,53 @@
+#include "etseg/log.h"
+
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <utility>
+
+namespace etseg {
+namespace {
+
+struct Queue {
+  std::mutex mutex;
+  std::deque<LogRecord> records;
+  std::size_t dropped = 0;
+  std::atomic<bool> pending = false;
+};
+
+// Never destroyed: the runtime's threads may log while the process exits.
+Queue& queue() {
+  static Queue* const instance = new Queue;
+  return *instance;
+}
+
+}  // namespace
+
+void push_log(LogLevel level, std::string message) {
+  Queue& q = queue();
+  const std::lock_guard lock(q.mutex);
+  if (q.records.size() == kLogCapacity) {
+    q.records.pop_front();
+    ++q.dropped;
+  }
+  q.records.push_back({level, std::move(message)});
+  q.pending.store(true, std::memory_order_relaxed);
+}
+
+std::vector<LogRecord> drain_log() {
+  Queue& q = queue();
+  if (!q.pending.load(std::memory_order_relaxed)) return {};
+  const std::lock_guard lock(q.mutex);
+  std::vector<LogRecord> drained;
+  if (q.dropped > 0) {
+    drained.push_back({LogLevel::kWarning,
+                       std::to_string(q.dropped) + " older log lines of the runtime were dropped"});
+    q.dropped = 0;
+  }
+  for (LogRecord& record : q.records) drained.push_back(std::move(record));
+  q.records.clear();
+  q.pending.store(false, std::memory_order_relaxed);
+  return drained;
+}
+
+}  // namespace etseg

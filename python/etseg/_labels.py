@@ -1,0 +1,195 @@
+"""Labels: what the channels of a model mean, and how a caller names them."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum, IntEnum
+from functools import lru_cache
+from typing import Any, cast
+
+from ._errors import InvalidConfigError, InvalidUserInputError, LabelError
+
+#: A label of a model: a member of its enum, its name, or its index.
+Label = IntEnum | str | int
+#: What may describe all labels of a model: an enum, names in order, or ``{index: name}``.
+Labels = type[IntEnum] | Sequence[str] | Mapping[Any, str]
+
+_ARGMAX = "ARGMAX"
+
+
+class DeeplabLabel(IntEnum):
+    """The classes of Pascal VOC, in the order of torchvision's segmentation models."""
+
+    BACKGROUND = 0
+    AEROPLANE = 1
+    BICYCLE = 2
+    BIRD = 3
+    BOAT = 4
+    BOTTLE = 5
+    BUS = 6
+    CAR = 7
+    CAT = 8
+    CHAIR = 9
+    COW = 10
+    DININGTABLE = 11
+    DOG = 12
+    HORSE = 13
+    MOTORBIKE = 14
+    PERSON = 15
+    POTTEDPLANT = 16
+    SHEEP = 17
+    SOFA = 18
+    TRAIN = 19
+    TVMONITOR = 20
+    ARGMAX = 21
+
+
+class SelfieSegmentationLabel(IntEnum):
+    """A person in front of a background. Label 0 is the person."""
+
+    SELFIE = 0
+    BACKGROUND = 1
+    ARGMAX = 2
+
+
+@lru_cache(maxsize=None)
+def enum_of_names(names: tuple[str, ...]) -> type[IntEnum]:
+    """An IntEnum of these labels, ARGMAX last. Equal names give the same enum, so that members
+    pickled in one process are members of the model's enum in another.
+    """
+    members: dict[str, int] = {}
+    for index, name in enumerate(names):
+        member = re.sub(r"\W+", "_", name).strip("_").upper() or f"CLASS_{index}"
+        if member[0].isdigit():
+            member = f"CLASS_{member}"
+        if member in members or member == _ARGMAX:
+            member = f"{member}_{index}"
+        members[member] = index
+    members[_ARGMAX] = len(names)
+    enum = cast("type[IntEnum]", IntEnum("Label", members, module=__name__))
+    enum.__reduce_ex__ = lambda self, _protocol: (_member, (names, int(self)))  # type: ignore[assignment, method-assign]
+    return enum
+
+
+def _member(names: tuple[str, ...], value: int) -> IntEnum:
+    return enum_of_names(names)(value)
+
+
+def normalize_labels(labels: Labels) -> type[IntEnum] | tuple[str, ...]:
+    """Checks what describes the labels of a spec, and makes it hashable.
+
+    Raises:
+        InvalidConfigError: not an IntEnum, a sequence of names or an ``{index: name}`` mapping;
+            names that are empty or repeat; indices that are not 0, 1, 2, ...
+    """
+    if isinstance(labels, type):
+        if not issubclass(labels, IntEnum):
+            raise InvalidConfigError(f"labels is {labels!r}; expected an IntEnum, names or a dict")
+        return _checked_enum(labels)
+    if isinstance(labels, Mapping):
+        try:
+            by_index = {int(index): name for index, name in labels.items()}
+        except (TypeError, ValueError):
+            by_index = {}
+        if len(by_index) != len(labels) or sorted(by_index) != list(range(len(labels))):
+            raise InvalidConfigError(
+                f"the keys of labels are {list(labels)[:5]}...; expected 0, 1, 2, ... each once"
+            )
+        labels = [by_index[index] for index in range(len(by_index))]
+    if isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
+        raise InvalidConfigError(f"labels is {labels!r}; expected an IntEnum, names or a dict")
+    names = tuple(labels)
+    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+        raise InvalidConfigError(f"labels are {names[:5]}...; expected names, none of them empty")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidConfigError(f"the label {twice!r} stands twice; every label needs its own name")
+    return names
+
+
+def _checked_enum(enum: type[IntEnum]) -> type[IntEnum]:
+    values = sorted(int(member) for name, member in enum.__members__.items() if name != _ARGMAX)
+    if not values or values != list(range(len(values))):
+        raise InvalidConfigError(
+            f"the values of {enum.__name__} are {values[:5]}...; expected 0, 1, 2, ... each once"
+        )
+    argmax = enum.__members__.get(_ARGMAX)
+    if argmax is not None and int(argmax) != len(values):
+        raise InvalidConfigError(
+            f"{enum.__name__}.ARGMAX is {int(argmax)}; expected {len(values)}, after the classes"
+        )
+    return enum
+
+
+class LabelSet:
+    """The labels of a loaded model: finds the one that a caller means."""
+
+    def __init__(self, labels: type[IntEnum] | tuple[str, ...]) -> None:
+        self.enum = labels if isinstance(labels, type) else enum_of_names(labels)
+        self.members = tuple(
+            sorted(m for name, m in self.enum.__members__.items() if name != _ARGMAX)
+        )
+        #: The key of the ARGMAX map: a member, or its name where the caller's enum has none.
+        self.argmax: IntEnum | str = self.enum.__members__.get(_ARGMAX, _ARGMAX)
+        self._by_name = {member.name.casefold(): member for member in self.members}
+        if not isinstance(labels, type):
+            for name, member in zip(labels, self.members, strict=True):
+                self._by_name[name.casefold()] = member
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @classmethod
+    def for_channels(cls, channels: int) -> LabelSet:
+        """What a program without a spec is taken to tell apart."""
+        if channels == 1:
+            return cls(SelfieSegmentationLabel)
+        if channels == len(DeeplabLabel) - 1:
+            return cls(DeeplabLabel)
+        return cls(tuple(f"CLASS_{index}" for index in range(channels)))
+
+    def find(self, label: object) -> IntEnum | None:
+        """The member that `label` means; None for ARGMAX.
+
+        IntEnums compare equal across enums, so a member must be of this very enum.
+
+        Raises:
+            LabelError: there is no such label; the message lists the valid ones.
+        """
+        if isinstance(label, Enum):
+            if not isinstance(label, self.enum):
+                raise self._unknown(label, f"; it is a label of another enum than {self.enum!r}")
+            return None if label.name == _ARGMAX else cast("IntEnum", label)
+        if isinstance(label, str):
+            if label.casefold() == _ARGMAX.casefold():
+                return None
+            member = self._by_name.get(label.casefold())
+            if member is None:
+                raise self._unknown(label)
+            return member
+        if isinstance(label, bool) or type(label).__name__ == "bool":  # numpy's bool has an index
+            raise self._unknown(label, "; a bool is not an index")
+        try:
+            index = operator.index(label)  # type: ignore[arg-type]
+        except TypeError:
+            raise self._unknown(label) from None
+        if not 0 <= index < len(self.members):
+            raise self._unknown(label, f"; indices go from 0 to {len(self.members) - 1}")
+        return self.members[index]
+
+    def find_all(self, labels: object) -> tuple[IntEnum, ...]:
+        """The members that `labels` means, each once, in the order given; ARGMAX left out."""
+        if isinstance(labels, (str, bytes, Enum)) or not isinstance(labels, Iterable):
+            raise InvalidUserInputError(
+                f"classes_of_interest is {labels!r}; expected a list of labels, such as "
+                f"[{self.members[0].name!r}]"
+            )
+        found = (self.find(label) for label in labels)
+        return tuple(dict.fromkeys(member for member in found if member is not None))
+
+    def _unknown(self, label: object, hint: str = "") -> LabelError:
+        shown = ", ".join(member.name for member in self.members[:30])
+        more = f", ... ({len(self.members)} in all)" if len(self.members) > 30 else ""
+        return LabelError(f"{label!r} is not a label of this model{hint}. Valid: {shown}{more}")
