@@ -111,10 +111,10 @@ def vendor_elf(sources: list[Path], out: Path, args: argparse.Namespace) -> None
         library.chmod(0o755)
         # First: strip does not understand the layout patchelf leaves behind.
         run(args.strip, "--strip-unneeded", library)
-        replacements = [word for old, new in names.items() for word in ("--replace-needed", old, new)]
-        run(args.patchelf, *replacements, library)
-        run(args.patchelf, "--set-soname", library.name, "--set-rpath", "$ORIGIN", library)
-        run(args.patchelf, "--rename-dynamic-symbols", mapping, library)
+        edits = [word for old, new in names.items() for word in ("--replace-needed", old, new)]
+        edits += ["--set-soname", library.name, "--set-rpath", "$ORIGIN"]
+        edits += ["--rename-dynamic-symbols", str(mapping)]
+        run(args.patchelf, *edits, library)
         make_unique_symbols_ordinary(library)
         verify(library, defined)
 
