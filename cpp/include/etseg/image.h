@@ -21,12 +21,19 @@ struct ImageView {
   std::array<std::ptrdiff_t, 3> channel_offset = {0, 1, 2};
 };
 
-// Logits or probabilities, class-major and contiguous: data[(c * height + y) * width + x].
+// How logits lie in memory. Programs exported in torch's channels_last format emit the second.
+enum class LogitsLayout {
+  kPlanar,       // class-major: data[(c * height + y) * width + x]
+  kInterleaved,  // classes of a pixel together: data[(y * width + x) * channels + c]
+};
+
+// Logits or probabilities, contiguous in either layout.
 struct LogitsView {
   const float* data = nullptr;
   std::int64_t channels = 0;  // >= 1
   std::int64_t height = 0;    // >= 1
   std::int64_t width = 0;     // >= 1
+  LogitsLayout layout = LogitsLayout::kPlanar;
 };
 
 }  // namespace etseg
