@@ -1,0 +1,82 @@
+// Transposition of a square of kLanes x kLanes floats held in kLanes vectors.
+#pragma once
+
+#include "kernels/simd.h"
+
+namespace etseg::ETSEG_ISA_NAMESPACE {
+
+template <int... I>
+static inline F32 shuffle(F32 a, F32 b) {
+  return __builtin_shufflevector(a, b, I...);
+}
+
+// Interleaves of single and of paired elements inside each 128 bits: one instruction everywhere.
+#if defined(__AVX512F__)
+static inline F32 zip_low(F32 a, F32 b) {
+  return shuffle<0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29>(a, b);
+}
+static inline F32 zip_high(F32 a, F32 b) {
+  return shuffle<2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31>(a, b);
+}
+static inline F32 zip_pairs_low(F32 a, F32 b) {
+  return shuffle<0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29>(a, b);
+}
+static inline F32 zip_pairs_high(F32 a, F32 b) {
+  return shuffle<2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31>(a, b);
+}
+// 128-bit quarters 0 and 2, or 1 and 3, of both.
+static inline F32 even_quarters(F32 a, F32 b) {
+  return shuffle<0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27>(a, b);
+}
+static inline F32 odd_quarters(F32 a, F32 b) {
+  return shuffle<4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31>(a, b);
+}
+#elif defined(__AVX2__)
+static inline F32 zip_low(F32 a, F32 b) { return shuffle<0, 8, 1, 9, 4, 12, 5, 13>(a, b); }
+static inline F32 zip_high(F32 a, F32 b) { return shuffle<2, 10, 3, 11, 6, 14, 7, 15>(a, b); }
+static inline F32 zip_pairs_low(F32 a, F32 b) { return shuffle<0, 1, 8, 9, 4, 5, 12, 13>(a, b); }
+static inline F32 zip_pairs_high(F32 a, F32 b) {
+  return shuffle<2, 3, 10, 11, 6, 7, 14, 15>(a, b);
+}
+#else
+static inline F32 zip_low(F32 a, F32 b) { return shuffle<0, 4, 1, 5>(a, b); }
+static inline F32 zip_high(F32 a, F32 b) { return shuffle<2, 6, 3, 7>(a, b); }
+static inline F32 zip_pairs_low(F32 a, F32 b) { return shuffle<0, 1, 4, 5>(a, b); }
+static inline F32 zip_pairs_high(F32 a, F32 b) { return shuffle<2, 3, 6, 7>(a, b); }
+#endif
+
+// m[i][j] becomes m[j][i].
+static inline void transpose(F32 (&m)[kLanes]) {
+  F32 w[kLanes];  // lane 4q + i of w[4p + j] is m[4p + i][4q + j]
+#pragma GCC unroll 4
+  for (int p = 0; p < kLanes; p += 4) {
+    const F32 a = zip_low(m[p], m[p + 1]);
+    const F32 b = zip_high(m[p], m[p + 1]);
+    const F32 c = zip_low(m[p + 2], m[p + 3]);
+    const F32 d = zip_high(m[p + 2], m[p + 3]);
+    w[p] = zip_pairs_low(a, c);
+    w[p + 1] = zip_pairs_high(a, c);
+    w[p + 2] = zip_pairs_low(b, d);
+    w[p + 3] = zip_pairs_high(b, d);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+#if defined(__AVX512F__)
+    const F32 even_low = even_quarters(w[j], w[4 + j]);
+    const F32 odd_low = odd_quarters(w[j], w[4 + j]);
+    const F32 even_high = even_quarters(w[8 + j], w[12 + j]);
+    const F32 odd_high = odd_quarters(w[8 + j], w[12 + j]);
+    m[j] = even_quarters(even_low, even_high);
+    m[4 + j] = even_quarters(odd_low, odd_high);
+    m[8 + j] = odd_quarters(even_low, even_high);
+    m[12 + j] = odd_quarters(odd_low, odd_high);
+#elif defined(__AVX2__)
+    m[j] = shuffle<0, 1, 2, 3, 8, 9, 10, 11>(w[j], w[4 + j]);
+    m[4 + j] = shuffle<4, 5, 6, 7, 12, 13, 14, 15>(w[j], w[4 + j]);
+#else
+    m[j] = w[j];
+#endif
+  }
+}
+
+}  // namespace etseg::ETSEG_ISA_NAMESPACE

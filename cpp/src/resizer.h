@@ -1,0 +1,44 @@
+// The two resamplers behind preprocess.h. Internal: here, unlike there, the instruction set is an
+// argument, so that tests can run all of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "etseg/image.h"
+#include "etseg/parallel.h"
+#include "etseg/preprocess.h"
+#include "kernels/isa.h"
+
+namespace etseg {
+
+struct Target {
+  std::int64_t height;
+  std::int64_t width;
+  float scale[3];  // out = byte * scale + bias
+  float bias[3];
+  float* out;
+};
+
+class Resizer {
+ public:
+  virtual ~Resizer() = default;
+
+  // Sizes are checked by the caller. Throws std::bad_alloc, before anything is written to the
+  // target. Allocates only what the last call did not leave behind.
+  virtual void run(const ImageView& image, const Target& target, const Executor& executor) = 0;
+};
+
+std::unique_ptr<Resizer> make_antialias_resizer(Isa isa);
+std::unique_ptr<Resizer> make_bilinear_resizer(Isa isa);
+inline std::unique_ptr<Resizer> make_resizer(Resample resample, Isa isa) {
+  return resample == Resample::kAntialias ? make_antialias_resizer(isa)
+                                          : make_bilinear_resizer(isa);
+}
+
+// Cuts the rows of the target into `tasks` parts of almost equal length: part i begins here.
+inline std::int64_t part_begin(std::int64_t rows, std::int64_t tasks, std::int64_t i) {
+  return rows * i / tasks;
+}
+
+}  // namespace etseg
