@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, IntEnum
-from functools import lru_cache
+from functools import cache
 from typing import Any, cast
 
 from ._errors import InvalidConfigError, InvalidUserInputError, LabelError
@@ -54,7 +54,7 @@ class SelfieSegmentationLabel(IntEnum):
     ARGMAX = 2
 
 
-@lru_cache(maxsize=None)
+@cache
 def enum_of_names(names: tuple[str, ...]) -> type[IntEnum]:
     """An IntEnum of these labels, ARGMAX last. Equal names give the same enum, so that members
     pickled in one process are members of the model's enum in another.
@@ -69,7 +69,11 @@ def enum_of_names(names: tuple[str, ...]) -> type[IntEnum]:
         members[member] = index
     members[_ARGMAX] = len(names)
     enum = cast("type[IntEnum]", IntEnum("Label", members, module=__name__))
-    enum.__reduce_ex__ = lambda self, _protocol: (_member, (names, int(self)))  # type: ignore[assignment, method-assign]
+
+    def reduce(self: int, _protocol: object) -> tuple[Any, ...]:
+        return _member, (names, int(self))
+
+    enum.__reduce_ex__ = reduce  # type: ignore[assignment, method-assign]
     return enum
 
 
@@ -105,7 +109,9 @@ def normalize_labels(labels: Labels) -> type[IntEnum] | tuple[str, ...]:
         raise InvalidConfigError(f"labels are {names[:5]}...; expected names, none of them empty")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidConfigError(f"the label {twice!r} stands twice; every label needs its own name")
+        raise InvalidConfigError(
+            f"the label {twice!r} stands twice; every label needs its own name"
+        )
     return names
 
 
@@ -161,7 +167,7 @@ class LabelSet:
         if isinstance(label, Enum):
             if not isinstance(label, self.enum):
                 raise self._unknown(label, f"; it is a label of another enum than {self.enum!r}")
-            return None if label.name == _ARGMAX else cast("IntEnum", label)
+            return None if label.name == _ARGMAX else label
         if isinstance(label, str):
             if label.casefold() == _ARGMAX.casefold():
                 return None

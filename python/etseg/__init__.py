@@ -1,0 +1,94 @@
+"""Semantic image segmentation at native speed.
+
+::
+
+    from etseg import ImageSegmentationModule, SelfieSegmentationLabel, SELFIE_SEGMENTATION
+
+    with ImageSegmentationModule() as module:
+        module.load(SELFIE_SEGMENTATION)
+        result = module.forward("photo.jpg", [SelfieSegmentationLabel.SELFIE], resize=True)
+    result[SelfieSegmentationLabel.ARGMAX]   # int32 (H, W): 0 the person, 1 the background
+    result[SelfieSegmentationLabel.SELFIE]   # float32 (H, W): probability of the person
+"""
+
+from ._catalogue import (
+    CATALOGUE,
+    DEEPLAB_V3_MOBILENET_V3_LARGE,
+    DEEPLAB_V3_MOBILENET_V3_LARGE_QUANTIZED,
+    DEEPLAB_V3_RESNET50,
+    DEEPLAB_V3_RESNET50_QUANTIZED,
+    DEEPLAB_V3_RESNET101,
+    DEEPLAB_V3_RESNET101_QUANTIZED,
+    FCN_RESNET50,
+    FCN_RESNET50_QUANTIZED,
+    FCN_RESNET101,
+    FCN_RESNET101_QUANTIZED,
+    LRASPP_MOBILENET_V3_LARGE,
+    LRASPP_MOBILENET_V3_LARGE_QUANTIZED,
+    SELFIE_SEGMENTATION,
+    SELFIE_SEGMENTATION_LANDSCAPE,
+)
+from ._errors import (
+    DownloadError,
+    ErrorCode,
+    EtsegError,
+    FileReadError,
+    FileWriteError,
+    ForkedProcessError,
+    InternalError,
+    InvalidConfigError,
+    InvalidModelError,
+    InvalidModelSourceError,
+    InvalidStateError,
+    InvalidUserInputError,
+    LabelError,
+    ModuleNotLoadedError,
+    OutOfMemoryError,
+    UnsupportedModelError,
+)
+from ._labels import DeeplabLabel, SelfieSegmentationLabel
+from ._module import ImageSegmentationModule
+from ._native import __version__
+from ._results import SegmentationResult, Timings
+from ._spec import ModelSpec
+
+__all__ = [
+    "CATALOGUE",
+    "DEEPLAB_V3_MOBILENET_V3_LARGE",
+    "DEEPLAB_V3_MOBILENET_V3_LARGE_QUANTIZED",
+    "DEEPLAB_V3_RESNET50",
+    "DEEPLAB_V3_RESNET50_QUANTIZED",
+    "DEEPLAB_V3_RESNET101",
+    "DEEPLAB_V3_RESNET101_QUANTIZED",
+    "FCN_RESNET50",
+    "FCN_RESNET50_QUANTIZED",
+    "FCN_RESNET101",
+    "FCN_RESNET101_QUANTIZED",
+    "LRASPP_MOBILENET_V3_LARGE",
+    "LRASPP_MOBILENET_V3_LARGE_QUANTIZED",
+    "SELFIE_SEGMENTATION",
+    "SELFIE_SEGMENTATION_LANDSCAPE",
+    "DeeplabLabel",
+    "DownloadError",
+    "ErrorCode",
+    "EtsegError",
+    "FileReadError",
+    "FileWriteError",
+    "ForkedProcessError",
+    "ImageSegmentationModule",
+    "InternalError",
+    "InvalidConfigError",
+    "InvalidModelError",
+    "InvalidModelSourceError",
+    "InvalidStateError",
+    "InvalidUserInputError",
+    "LabelError",
+    "ModelSpec",
+    "ModuleNotLoadedError",
+    "OutOfMemoryError",
+    "SegmentationResult",
+    "SelfieSegmentationLabel",
+    "Timings",
+    "UnsupportedModelError",
+    "__version__",
+]

@@ -1,0 +1,139 @@
+"""The command `etseg`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from . import _native
+from ._catalogue import CATALOGUE
+from ._errors import EtsegError
+from ._labels import LabelSet
+from ._module import ImageSegmentationModule
+from ._results import SegmentationResult
+from ._sources import read_pixels
+from ._spec import ModelSpec
+
+_EPILOG = "Exit status: 0 done, 1 the image or model could not be used, 2 wrong usage."
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_native.__version__, prog_name="etseg")
+def main() -> None:
+    """Semantic image segmentation at native speed."""
+
+
+@main.command(epilog=_EPILOG)
+@click.argument("photo")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the photo with its labels painted over it. The background stays as it is.",
+)
+@click.option(
+    "--mask",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the label map: a grey PNG whose values are label indices.",
+)
+@click.option(
+    "--model",
+    "model_name",
+    default="selfie-segmentation",
+    show_default=True,
+    metavar="NAME|PATH",
+    help="A name that `etseg models` lists, or a .pte file.",
+)
+@click.option(
+    "--classes", default="", metavar="A,B", help="Also report the mean probability of these labels."
+)
+@click.option("--no-resize", is_flag=True, help="Keep the model's output size for all pictures.")
+def segment(
+    photo: str,
+    output: Path | None,
+    mask: Path | None,
+    model_name: str,
+    classes: str,
+    no_resize: bool,
+) -> None:
+    """Segment PHOTO: a path, a URI, or base64.
+
+    Prints each label's share of the pixels, and how long each stage took.
+    """
+    # Imported here: `etseg --help` needs no OpenCV.
+    from ._pictures import overlay, write_image
+
+    wanted = [name.strip() for name in classes.split(",") if name.strip()]
+    try:
+        with ImageSegmentationModule() as module:
+            module.load(_model(model_name))
+            module.warmup()
+            result = module.forward(photo, wanted, resize=not no_resize)
+            background = module.spec.background
+        if output is not None:
+            assert background is None or isinstance(background, int)
+            write_image(output, overlay(read_pixels(photo), result.argmax, background))
+        if mask is not None:
+            small = len(result.labels) <= 256
+            write_image(mask, result.argmax.astype(np.uint8 if small else np.uint16))
+    except EtsegError as error:
+        raise click.ClickException(str(error)) from error
+    _print_labels(result)
+    _print_timings(result)
+    for written in (output, mask):
+        if written is not None:
+            click.echo(f"wrote {written}")
+
+
+@main.command()
+def models() -> None:
+    """List the models that go by name."""
+    width = max(map(len, CATALOGUE))
+    for name, spec in CATALOGUE.items():
+        labels = LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
+        source = str(spec.model_source)
+        where = "in the package" if source.startswith("bundled:") else source
+        click.echo(f"{name:<{width}}  {len(labels):>3} labels  {where}")
+
+
+def _model(name: str) -> ModelSpec | str:
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    if "/" not in name and not Path(name).exists():
+        raise click.BadParameter(
+            f"{name!r} is no file and no known model; known: {', '.join(CATALOGUE)}",
+            param_hint="--model",
+        )
+    return name
+
+
+def _print_labels(result: SegmentationResult) -> None:
+    counts = np.bincount(result.argmax.ravel(), minlength=1)
+    height, width = result.size
+    click.echo(f"{width}x{height} pixels")
+    rows: list[tuple[str, str, str]] = []
+    for index in np.argsort(-counts, kind="stable"):
+        member = result.labels(int(index))
+        asked = member in result
+        if counts[index] or asked:
+            mean = f"{float(np.mean(result[member])):.3f}" if asked else ""
+            rows.append((member.name, f"{counts[index] / result.argmax.size:7.2%}", mean))
+    name_width = max(len(row[0]) for row in rows)
+    asked_any = any(row[2] for row in rows)
+    click.echo(f"{'label':<{name_width}}  {'pixels':>7}" + ("  mean probability" * asked_any))
+    for name, share, mean in rows:
+        click.echo(f"{name:<{name_width}}  {share}" + (f"  {mean:>16}" if mean else ""))
+
+
+def _print_timings(result: SegmentationResult) -> None:
+    timings = result.timings
+    stages: dict[str, Any] = {
+        "decode": timings.decode,
+        "preprocess": timings.preprocess,
+        "inference": timings.inference,
+        "postprocess": timings.postprocess,
+    }
+    click.echo(", ".join(f"{name} {ns / 1e6:.2f} ms" for name, ns in stages.items()))

@@ -1,0 +1,327 @@
+"""ImageSegmentationModule: load, forward, delete."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from time import perf_counter_ns
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from . import _native
+from ._errors import InvalidConfigError, InvalidUserInputError, ModuleNotLoadedError
+from ._labels import Label, LabelSet
+from ._model_files import locate
+from ._results import SegmentationResult, Timings
+from ._sources import Pixels, read_pixels
+from ._spec import ModelSpec, Source, as_spec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # typing has it from 3.11 on
+
+#: How long calls that run at interpreter exit are waited for, in seconds.
+_EXIT_PATIENCE = 5.0
+
+_modules: weakref.WeakSet[ImageSegmentationModule] = weakref.WeakSet()
+
+
+@dataclass(frozen=True)
+class _Session:
+    """A loaded model and what its output means. Replaced as a whole, never changed."""
+
+    segmenter: _native.Segmenter
+    spec: ModelSpec
+    labels: LabelSet
+    input_size: tuple[int, int]
+    output_size: tuple[int, int]
+
+    @classmethod
+    def open(cls, spec: ModelSpec, path: os.PathLike[str]) -> _Session:
+        model = _native.Model(os.fspath(path))
+        labels = _labels_for(spec, model.channels)
+        activation = spec.activation or ("none" if model.channels == 1 else "softmax")
+        input_size, output_size = model.input_size, model.output_size
+        segmenter = _native.Segmenter(
+            model, mean=spec.mean, std=spec.std, activation=activation, resample=spec.resample
+        )
+        spec = replace(
+            spec, labels=labels.enum, activation=activation, background=_background(spec, labels)
+        )
+        return cls(segmenter, spec, labels, input_size, output_size)
+
+
+class ImageSegmentationModule:
+    """Semantic segmentation of images with an ExecuTorch program.
+
+    ::
+
+        with ImageSegmentationModule() as module:
+            module.load(etseg.SELFIE_SEGMENTATION)
+            result = module.forward("photo.jpg", ["SELFIE"], resize=True)
+
+    Many threads may call :meth:`forward` on one module; calls run one at a time, in the order they
+    came, each on all cores, without the GIL. A process that is forked after a load cannot use the
+    module: it raises :class:`ForkedProcessError` there.
+
+    Args:
+        argmax_dtype: type of the ARGMAX maps, "int32" or "uint8". The second is for models with
+            at most 256 labels, and four times smaller.
+
+    Raises:
+        InvalidConfigError: another `argmax_dtype`.
+    """
+
+    def __init__(self, *, argmax_dtype: Literal["int32", "uint8"] = "int32") -> None:
+        if argmax_dtype not in ("int32", "uint8"):
+            raise InvalidConfigError(
+                f"argmax_dtype is {argmax_dtype!r}; expected 'int32' or 'uint8'"
+            )
+        self._argmax_dtype = np.dtype(argmax_dtype)
+        self._session: _Session | None = None
+        self._swap = threading.Lock()
+        _modules.add(self)
+
+    def load(
+        self,
+        model: ModelSpec | Mapping[str, Any] | Source,
+        on_download_progress_callback: Callable[[float], object] | None = None,
+    ) -> None:
+        """Loads a model, in place of the one that is loaded.
+
+        The one that is loaded goes only when the new one is ready: after an error it is still
+        there. Without a spec that says otherwise, the image is scaled to 0..1 (mean 0, std 1);
+        the activation is "none" for one output channel, else "softmax"; 21 channels are
+        :class:`DeeplabLabel`, one is :class:`SelfieSegmentationLabel`, any other number
+        ``CLASS_0``, ``CLASS_1``, ...
+
+        A program is code: load only files that you trust, or whose SHA-256 you know.
+
+        Args:
+            model: a constant such as :data:`SELFIE_SEGMENTATION`, a :class:`ModelSpec`, a mapping
+                with its fields (``{"model_source": ...}``), or a path, ``file://`` URI or URL.
+            on_download_progress_callback: called with 0.0 to 1.0 while the file is fetched; with
+                1.0 alone when it is there already. What it raises cancels the load.
+
+        Raises:
+            InvalidModelSourceError: `model` is no source of a model.
+            InvalidConfigError: the spec does not fit the program, or itself.
+            FileReadError: the file cannot be read.
+            DownloadError: the source is a URL.
+            InvalidModelError: the file is damaged, or no segmentation program.
+            UnsupportedModelError: the program needs an operator or backend that is not here.
+            ForkedProcessError: this process was forked from one that had used etseg.
+        """
+        spec = as_spec(model)
+        path = locate(spec, on_download_progress_callback)
+        self._replace(_Session.open(spec, path))
+
+    def forward(
+        self,
+        image: object,
+        classes_of_interest: Iterable[Label] = (),
+        resize: bool = False,
+        *,
+        out: SegmentationResult | None = None,
+    ) -> SegmentationResult:
+        """Segments one image.
+
+        The image is resized to the model's input and normalised; the program runs; its output is
+        brought to the result's size bilinearly (half-pixel centres), then the activation is
+        applied, then argmax. So at every pixel ARGMAX is the argmax of the probabilities, up to
+        ties in float32. Ties go to the lowest index; where the program returned NaN or infinity,
+        ARGMAX is 0 and every probability NaN.
+
+        Args:
+            image: a path, ``file://`` URI, data URI or base64 string; the bytes of an image file;
+                a uint8 array (H, W, 3) red first, (H, W, 4) with the fourth channel ignored, or
+                (H, W) grey; a PIL image or anything with ``__array_interface__``. Arrays are read
+                where they lie, whatever their strides.
+            classes_of_interest: the labels whose probability maps to return: members, names or
+                indices.
+            resize: False gives maps of the model's output size; True of the image's size, as a
+                person sees it (EXIF orientation applied).
+            out: an earlier result of the same size and classes, whose arrays are written over
+                and which is returned: no allocation, no page fault. After an error its arrays
+                hold anything.
+
+        Returns:
+            a mapping from labels to arrays (H, W): ARGMAX always, and the probability (float32,
+            0..1) of each class of interest.
+
+        Raises:
+            ModuleNotLoadedError: nothing is loaded, or it was deleted before the call's turn.
+            InvalidUserInputError: `image` or `out` is not what was expected.
+            LabelError: a label that the model does not have.
+            FileReadError: the image cannot be read or decoded.
+            ForkedProcessError: the model was loaded in a process that this one was forked from.
+        """
+        start = perf_counter_ns()
+        self._loaded().labels.find_all(classes_of_interest := _reiterable(classes_of_interest))
+        pixels = read_pixels(image)
+        decoded = perf_counter_ns()
+        while True:
+            session = self._loaded()
+            try:
+                result, stages = self._run(session, pixels, classes_of_interest, resize, out)
+                break
+            except ModuleNotLoadedError:
+                # Another load() may have replaced the model while this call waited: it is still
+                # a call on a loaded module.
+                if self._session is session or self._session is None:
+                    raise
+        result._timings = Timings(decoded - start, *stages, perf_counter_ns() - start)
+        return result
+
+    def warmup(self) -> None:
+        """Runs the model once on a grey image, so that the first forward is not the slow one.
+
+        Raises:
+            ModuleNotLoadedError: nothing is loaded.
+        """
+        self.forward(np.full((*self._loaded().input_size, 3), 128, np.uint8))
+
+    def delete(self) -> None:
+        """Frees the model; :meth:`forward` raises until the next :meth:`load`.
+
+        Returns at once: a call that runs finishes on the old model and frees it; calls that wait
+        raise :class:`ModuleNotLoadedError`. Deleting twice does nothing.
+        """
+        self._replace(None)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether forward() has a model to run."""
+        return self._session is not None
+
+    @property
+    def labels(self) -> type[IntEnum]:
+        """The labels of the loaded model, in channel order, ARGMAX last."""
+        return self._loaded().labels.enum
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width that images are brought to."""
+        return self._loaded().input_size
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the maps with ``resize=False``."""
+        return self._loaded().output_size
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The spec of the loaded model, with what was left open filled in."""
+        return self._loaded().spec
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.delete()
+
+    def __repr__(self) -> str:
+        session = self._session
+        if session is None:
+            return "<ImageSegmentationModule: not loaded>"
+        height, width = session.input_size
+        name = session.spec.name or os.fspath(session.spec.model_source)
+        return f"<ImageSegmentationModule: {name}, {height}x{width}, {len(session.labels)} labels>"
+
+    def _loaded(self) -> _Session:
+        session = self._session
+        if session is None:
+            raise ModuleNotLoadedError("no model is loaded; call load() first")
+        return session
+
+    def _replace(self, session: _Session | None) -> None:
+        with self._swap:
+            old, self._session = self._session, session
+        if old is not None:
+            old.segmenter.close()
+
+    def _run(
+        self,
+        session: _Session,
+        pixels: Pixels,
+        classes_of_interest: Iterable[Label],
+        resize: bool,
+        out: SegmentationResult | None,
+    ) -> tuple[SegmentationResult, tuple[int, int, int]]:
+        members = session.labels.find_all(classes_of_interest)
+        size = pixels.size if resize else session.output_size
+        if self._argmax_dtype == np.uint8 and len(session.labels) > 256:
+            raise InvalidConfigError(
+                f"argmax_dtype is 'uint8', but the model has {len(session.labels)} labels; use "
+                "'int32'"
+            )
+        if out is None:
+            result = SegmentationResult(
+                session.labels,
+                np.empty(size, self._argmax_dtype),
+                {member: np.empty(size, np.float32) for member in members},
+            )
+        elif isinstance(out, SegmentationResult):
+            result = out._reused(size, self._argmax_dtype, session.labels, members)
+        else:
+            raise InvalidUserInputError(
+                f"out is a {type(out).__name__}; expected a result of forward()"
+            )
+        stages = session.segmenter.forward(
+            pixels.array,
+            bgr=pixels.bgr,
+            argmax=result.argmax,
+            probabilities=[(int(member), plane) for member, plane in result._probabilities.items()],
+        )
+        return result, stages
+
+
+def _reiterable(labels: Iterable[Label]) -> Iterable[Label]:
+    """A generator of labels is read twice: before the image is decoded, and for the call."""
+    return list(labels) if hasattr(labels, "__next__") else labels
+
+
+def _labels_for(spec: ModelSpec, channels: int) -> LabelSet:
+    count = 2 if channels == 1 else channels
+    if spec.labels is None:
+        return LabelSet.for_channels(channels)
+    labels = LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
+    if len(labels) != count:
+        tells = (
+            "one channel, foreground and background" if channels == 1 else f"{channels} channels"
+        )
+        raise InvalidConfigError(
+            f"the spec has {len(labels)} labels, but the program tells {count} apart ({tells})"
+        )
+    return labels
+
+
+def _background(spec: ModelSpec, labels: LabelSet) -> int | None:
+    if spec.background is None:
+        named = [member for member in labels.members if member.name == "BACKGROUND"]
+        return int(named[0]) if named else None
+    member = labels.find(spec.background)
+    if member is None:
+        raise InvalidConfigError("background is ARGMAX; expected one of the classes")
+    return int(member)
+
+
+def _close_all() -> None:
+    """At exit: calls that wait are turned away, those that run get a bounded time."""
+    for module in list(_modules):
+        module.delete()
+    _native.shut_down(_EXIT_PATIENCE)
+
+
+atexit.register(_close_all)

@@ -1,0 +1,45 @@
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+__version__: str
+
+class _RuntimeInfo(TypedDict):
+    version: str
+    backends: list[str]
+    operators: int
+    threads: int
+
+class Model:
+    def __init__(self, path: str) -> None: ...
+    @property
+    def input_size(self) -> tuple[int, int]: ...
+    @property
+    def output_size(self) -> tuple[int, int]: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def backends(self) -> list[str]: ...
+
+class Segmenter:
+    def __init__(
+        self,
+        model: Model,
+        mean: Sequence[float],
+        std: Sequence[float],
+        activation: Literal["softmax", "sigmoid", "none"],
+        resample: Literal["bilinear", "antialias"],
+    ) -> None: ...
+    def forward(
+        self,
+        image: npt.NDArray[np.uint8],
+        bgr: bool,
+        argmax: npt.NDArray[np.int32] | npt.NDArray[np.uint8],
+        probabilities: Sequence[tuple[int, npt.NDArray[np.float32]]],
+    ) -> tuple[int, int, int]: ...
+    def close(self) -> None: ...
+
+def runtime_info() -> _RuntimeInfo: ...
+def shut_down(seconds: float) -> bool: ...
