@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -110,9 +111,24 @@ std::string shape_text(const Sizes& sizes) {
   return text + "]";
 }
 
+// Whether the dimensions lie in memory in this order; the batch, if any, is outermost.
+bool is_in_order(const et::TensorInfo& tensor, std::array<std::uint8_t, 3> chw) {
+  const auto order = tensor.dim_order();
+  const std::size_t batch = order.size() - 3;
+  if (batch == 1 && order[0] != 0) return false;
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (order[batch + i] != batch + chw[i]) return false;
+  }
+  return true;
+}
+
+bool is_planar(const et::TensorInfo& tensor) { return is_in_order(tensor, {0, 1, 2}); }
+bool is_interleaved(const et::TensorInfo& tensor) { return is_in_order(tensor, {1, 2, 0}); }
+
 std::string tensor_text(const et::TensorInfo& tensor) {
   return std::string(::executorch::runtime::toString(tensor.scalar_type())) + " " +
-         shape_text(tensor.sizes());
+         shape_text(tensor.sizes()) + " in the dimension order " +
+         shape_text(tensor.dim_order());
 }
 
 std::string backend_names() {
@@ -153,23 +169,15 @@ Status runtime_error(et::Error error, const std::string& doing, const LoadLines&
 
 // ---- Checks of what the program says about itself.
 
-bool is_contiguous(const et::TensorInfo& tensor) {
-  const auto order = tensor.dim_order();
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    if (order[i] != i) return false;
-  }
-  return true;
-}
-
-// [1,C,H,W] or [C,H,W], float32, contiguous, no empty side.
-bool is_planes(const et::TensorInfo& tensor) {
+// [1,C,H,W] or [C,H,W], float32, no empty side.
+bool is_image(const et::TensorInfo& tensor) {
   const auto sizes = tensor.sizes();
   if (sizes.size() != 3 && sizes.size() != 4) return false;
   if (sizes.size() == 4 && sizes[0] != 1) return false;
   for (const auto size : sizes) {
     if (size < 1) return false;
   }
-  return tensor.scalar_type() == ScalarType::Float && is_contiguous(tensor);
+  return tensor.scalar_type() == ScalarType::Float;
 }
 
 Status check_file(const std::string& path) {
@@ -221,7 +229,7 @@ Status check_interface(const et::MethodMeta& meta, ModelInfo& info) {
   const auto input = meta.input_tensor_meta(0);
   if (!input.ok()) return {Code::kWrongDimensions, "the program's input is no tensor." + expects};
   const auto input_sizes = input->sizes();
-  if (!is_planes(*input) || input_sizes[input_sizes.size() - 3] != 3) {
+  if (!is_image(*input) || !is_planar(*input) || input_sizes[input_sizes.size() - 3] != 3) {
     return {Code::kWrongDimensions,
             "the program's input is " + tensor_text(*input) + "." + expects};
   }
@@ -232,7 +240,7 @@ Status check_interface(const et::MethodMeta& meta, ModelInfo& info) {
   if (!output.ok()) {
     return {Code::kInvalidModelOutput, "the program's first output is no tensor." + expects};
   }
-  if (!is_planes(*output)) {
+  if (!is_image(*output) || !(is_planar(*output) || is_interleaved(*output))) {
     return {Code::kInvalidModelOutput,
             "the program's first output is " + tensor_text(*output) + "." + expects};
   }
@@ -242,6 +250,8 @@ Status check_interface(const et::MethodMeta& meta, ModelInfo& info) {
   info.channels = output_sizes[output_sizes.size() - 3];
   info.output_height = output_sizes[output_sizes.size() - 2];
   info.output_width = output_sizes[output_sizes.size() - 1];
+  info.output_layout =
+      is_planar(*output) ? LogitsLayout::kPlanar : LogitsLayout::kInterleaved;
   return check_backends(meta, info.backends);
 }
 
@@ -323,7 +333,7 @@ class ExecutorchModel final : public Model {
                         " where it had announced another shape or type at load");
     }
     return LogitsView{tensor.const_data_ptr<float>(), info_.channels, info_.output_height,
-                      info_.output_width};
+                      info_.output_width, info_.output_layout};
   }
 
  private:

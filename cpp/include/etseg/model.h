@@ -19,6 +19,7 @@ struct ModelInfo {
   std::int64_t channels = 0;  // of the output
   std::int64_t output_height = 0;
   std::int64_t output_width = 0;
+  LogitsLayout output_layout = LogitsLayout::kPlanar;
   std::vector<std::string> backends;  // delegates that the program uses, in its order
 };
 
