@@ -45,7 +45,7 @@ def dynamic_symbols(image: bytes | bytearray) -> Iterator[Symbol]:
         raise ValueError("not a 64-bit little-endian ELF file")
     (section_table,) = struct.unpack_from("<Q", image, 0x28)
     entry_size, count = struct.unpack_from("<HH", image, 0x3A)
-    # sh_name, sh_type, sh_flags, sh_addr, sh_offset, sh_size, sh_link, sh_info, sh_align, sh_entsize
+    # Of each: name, type, flags, address, offset, size, link, info, alignment, entry size
     sections = [
         struct.unpack_from("<IIQQQQIIQQ", image, section_table + i * entry_size)
         for i in range(count)
