@@ -233,13 +233,17 @@ py::tuple forward(etseg::Segmenter& segmenter, const py::array& image, bool bgr,
   return py::make_tuple(times.preprocess, times.inference, times.postprocess);
 }
 
+void set_thread_count(int count) {
+  const Status status = without_gil([&] { return etseg::set_thread_count(count); });
+  if (!status.ok()) raise(status);
+}
+
 py::dict runtime_info() {
   const etseg::RuntimeInfo info = etseg::runtime_info();
   py::dict result;
   result["version"] = info.version;
   result["backends"] = info.backends;
   result["operators"] = info.operators;
-  result["threads"] = info.threads;
   return result;
 }
 
@@ -273,6 +277,8 @@ PYBIND11_MODULE(_native, module) {
       .def("close", &etseg::Segmenter::close, py::call_guard<py::gil_scoped_release>());
 
   module.def("runtime_info", &runtime_info);
+  module.def("thread_count", &etseg::thread_count);
+  module.def("set_thread_count", &set_thread_count, "count"_a);
   module.def(
       "shut_down", [](double seconds) { return InFlight::shut_down(seconds); }, "seconds"_a,
       py::call_guard<py::gil_scoped_release>());

@@ -30,6 +30,15 @@
 
 #include "etseg/log.h"
 
+// Exported by the pool's library, declared in a header that the wheel does not ship.
+namespace executorch::extension::threadpool {
+class ThreadPool {
+ public:
+  bool _unsafe_reset_threadpool(std::uint32_t count);
+};
+ThreadPool* get_threadpool();
+}  // namespace executorch::extension::threadpool
+
 namespace etseg {
 namespace {
 
@@ -272,8 +281,21 @@ Buffer make_buffer(std::size_t size) {
 
 // ---- The model.
 
+// Programs that live, and with them the pool they were loaded with.
+std::mutex programs_mutex;
+int programs = 0;
+
 class ExecutorchModel final : public Model {
  public:
+  ExecutorchModel() {
+    const std::lock_guard lock(programs_mutex);
+    ++programs;
+  }
+  ~ExecutorchModel() override {
+    method_.reset();  // while it is still counted
+    const std::lock_guard lock(programs_mutex);
+    --programs;
+  }
   const ModelInfo& info() const override { return info_; }
   float* input() override { return input_; }
 
@@ -456,6 +478,31 @@ const Executor& runtime_executor() {
   return executor;
 }
 
+int thread_count() {
+  start_runtime();
+  return runtime_executor().concurrency();
+}
+
+Status set_thread_count(int count) {
+  ETSEG_RETURN_IF_ERROR(check_runtime_process());
+  start_runtime();
+  if (count < 1 || count > kMaxThreads) {
+    return {Code::kInvalidUserInput, "the number of threads is " + std::to_string(count) +
+                                         "; expected 1 to " + std::to_string(kMaxThreads)};
+  }
+  const std::lock_guard lock(programs_mutex);
+  if (programs > 0) {
+    return {Code::kInvalidState,
+            "the number of threads cannot change while a model is loaded (" +
+                std::to_string(programs) + " now); delete() them first, or set it at the start"};
+  }
+  if (!ext::threadpool::get_threadpool()->_unsafe_reset_threadpool(
+          static_cast<std::uint32_t>(count))) {
+    return {Code::kInternal, "the runtime could not start " + std::to_string(count) + " threads"};
+  }
+  return {};
+}
+
 RuntimeInfo runtime_info() {
   start_runtime();
   RuntimeInfo info;
@@ -464,7 +511,6 @@ RuntimeInfo runtime_info() {
     if (const auto name = et::get_backend_name(i); name.ok()) info.backends.emplace_back(*name);
   }
   info.operators = static_cast<int>(et::get_registered_kernels().size());
-  info.threads = static_cast<int>(ext::get_thread_count());
   return info;
 }
 

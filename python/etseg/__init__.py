@@ -51,6 +51,7 @@ from ._module import ImageSegmentationModule
 from ._native import __version__
 from ._results import SegmentationResult, Timings
 from ._spec import ModelSpec
+from ._threads import get_num_threads, set_num_threads
 
 __all__ = [
     "CATALOGUE",
@@ -91,4 +92,6 @@ __all__ = [
     "Timings",
     "UnsupportedModelError",
     "__version__",
+    "get_num_threads",
+    "set_num_threads",
 ]

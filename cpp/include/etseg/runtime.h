@@ -31,11 +31,18 @@ const Executor& runtime_executor();
 // fork, and any use of the pool would wait for them for ever.
 Status check_runtime_process();
 
+// How many threads the pool has, the caller's own included; >= 1.
+int thread_count();
+
+// Replaces the pool. kInvalidState while any program is loaded: programs keep using the pool they
+// were loaded with, and it would be gone. kInvalidUserInput unless 1 <= count <= kMaxThreads.
+inline constexpr int kMaxThreads = 1024;
+Status set_thread_count(int count);
+
 struct RuntimeInfo {
   std::string version;                // of ExecuTorch
   std::vector<std::string> backends;  // registered delegates
   int operators = 0;                  // registered kernels
-  int threads = 0;                    // of the pool
 };
 RuntimeInfo runtime_info();
 
