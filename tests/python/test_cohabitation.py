@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
+    pytest.mark.executorch,
     pytest.mark.skipif(
         not sys.platform.startswith("linux"), reason="reads /proc and the debug output of glibc"
     ),
