@@ -1,0 +1,116 @@
+// The arithmetic of postprocessing, behind one table of functions per instruction set. Plain
+// structs only: this header is compiled into every instruction set's namespace.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/isa.h"
+
+namespace etseg {
+
+enum class PixelActivation { kSoftmax, kSigmoid, kNone };
+
+// Class-major planes: value of class c at pixel i is data[c * plane_size + i].
+struct ClassPlanes {
+  const float* data;
+  std::int64_t channels;
+  std::int64_t plane_size;
+};
+
+struct PlaneOut {
+  std::int64_t label;
+  float* data;
+};
+
+struct MapsOut {
+  void* labels;  // int32_t or uint8_t
+  bool labels_are_uint8;
+  const PlaneOut* planes;
+  std::int64_t plane_count;
+};
+
+// Model size: labels and probabilities of the pixels themselves.
+struct ActivateArgs {
+  ClassPlanes logits;
+  PixelActivation activation;
+  MapsOut out;
+};
+
+// What classify() writes for a source pixel without a label.
+inline constexpr std::int32_t kNonFinite = -1;  // a NaN or an infinity in some class
+inline constexpr std::int32_t kUndecided = -2;  // one channel: too near to a tie to bound a cell
+
+// What classify() met, as bits.
+inline constexpr std::uint32_t kSawNonFinite = 1;
+inline constexpr std::uint32_t kSawHuge = 2;    // finite, but differences could overflow
+inline constexpr float kHuge = 8.50705917e37F;  // 2^126
+
+struct ClassifyArgs {
+  ClassPlanes logits;
+  PixelActivation activation;
+  std::int32_t* labels;  // [plane_size]: the lowest index among the greatest, or one of the above
+  // Bit c % 32 of active[(c / 32) * plane_size + i]: class c is less than `margin` below the
+  // greatest at pixel i. May be null.
+  std::uint32_t* active;
+  float margin;
+};
+
+inline constexpr std::int64_t kMaxBandRows = 16;
+inline constexpr std::int64_t kMaxLanes = 16;
+
+// Target rows that lie between the same two source rows, evenly spaced.
+struct UpsampleBand {
+  std::int64_t y;      // first target row
+  std::int64_t rows;   // 1 .. kMaxBandRows
+  std::int64_t upper;  // source rows; equal where the lower one has no weight
+  std::int64_t lower;
+};
+
+struct UpsampleArgs {
+  ClassPlanes logits;  // every finite value within +-kHuge
+  std::int64_t width;  // of the source
+  PixelActivation activation;
+  const std::int32_t* labels;   // by classify()
+  const std::uint32_t* active;  // by classify(), or null
+  bool has_nonfinite;
+  std::int64_t target_width;
+  // Per target column, and kMaxLanes more that repeat the last: the source columns (equal where
+  // the right one has no weight) and the weight of the right one.
+  const std::int32_t* left;
+  const std::int32_t* right;
+  const float* x_fraction;
+  const float* y_fraction;  // per target row: the weight of the lower source row
+  MapsOut out;
+};
+
+// Of one thread.
+struct UpsampleScratch {
+  float* vectors;          // 2 * kMaxLanes * (channels + 1)
+  std::int32_t* classes;   // channels + 3
+  std::int32_t* run_ends;  // source width
+};
+
+// A class that is inactive at all corners of a cell is left out of its denominator if some label
+// of the cell is nowhere more than this below the greatest.
+inline constexpr float kMaxLabelGap = 4.0F;
+
+struct PostprocessKernels {
+  void (*activate)(const ActivateArgs&, std::int64_t begin, std::int64_t end);  // pixels
+  std::uint32_t (*classify)(const ClassifyArgs&, std::int64_t begin, std::int64_t end);
+  void (*upsample_labels)(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
+  void (*upsample_planes)(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
+  void (*exp)(const float* x, float* y, std::int64_t n);  // for the tests
+};
+
+// For an instruction set out of supported_isas().
+const PostprocessKernels& postprocess_kernels(Isa isa);
+
+namespace ETSEG_ISA_NAMESPACE {
+
+void activate(const ActivateArgs&, std::int64_t begin, std::int64_t end);
+std::uint32_t classify(const ClassifyArgs&, std::int64_t begin, std::int64_t end);
+void upsample_labels(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
+void upsample_planes(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
+
+}  // namespace ETSEG_ISA_NAMESPACE
+}  // namespace etseg

@@ -1,0 +1,20 @@
+// This instruction set's table of the postprocessing kernels.
+#include "kernels/pixel_vectors.h"
+
+namespace etseg::ETSEG_ISA_NAMESPACE {
+namespace {
+
+void exp_of_array(const float* x, float* y, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; i += kLanes) {
+    const std::int64_t lanes = n - i < kLanes ? n - i : kLanes;
+    store_part(y + i, exp(load_part(x + i, lanes)), lanes);
+  }
+}
+
+}  // namespace
+
+extern const PostprocessKernels kPostprocessKernels;
+const PostprocessKernels kPostprocessKernels = {activate, classify, upsample_labels,
+                                                upsample_planes, exp_of_array};
+
+}  // namespace etseg::ETSEG_ISA_NAMESPACE

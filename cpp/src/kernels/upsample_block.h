@@ -1,0 +1,91 @@
+// One vector of target columns, and how a class's source row spreads over it.
+#pragma once
+
+#include "kernels/pixel_vectors.h"
+
+namespace etseg::ETSEG_ISA_NAMESPACE {
+
+struct Block {
+  std::int64_t x;            // first target column
+  std::int64_t lanes;        // columns; the lanes beyond repeat the last one
+  std::int64_t first, last;  // the source columns between which they lie
+  // Are the source columns from `base` on, one vector of them, all that is needed? Then a permute
+  // spreads them; `left` and `right` count from `base`.
+  bool one_vector;
+  std::int64_t base;
+  I32 left, right;
+  F32 fraction;
+};
+
+static inline Block make_block(const UpsampleArgs& args, std::int64_t x) {
+  Block block;
+  block.x = x;
+  const std::int64_t rest = args.target_width - x;
+  block.lanes = rest < kLanes ? rest : kLanes;
+  block.first = args.left[x];
+  block.last = args.right[x + kLanes - 1];
+  block.base = block.first < args.width - kLanes ? block.first : args.width - kLanes;
+  block.one_vector = block.base >= 0 && block.last - block.base < kLanes;
+  if (!block.one_vector) block.base = 0;
+  const I32 base = broadcast_int(static_cast<std::int32_t>(block.base));
+  block.left = load<I32>(args.left + x) - base;
+  block.right = load<I32>(args.right + x) - base;
+  block.fraction = load<F32>(args.x_fraction + x);
+  return block;
+}
+
+static inline F32 gather(const float* row, I32 index) {
+  float lanes[kLanes];
+  for (int i = 0; i < kLanes; ++i) lanes[i] = row[index[i]];
+  return load<F32>(lanes);
+}
+
+// A source row at the block's columns. A constant row stays exactly constant.
+static inline F32 spread(const float* row, const Block& block) {
+  F32 left, right;
+  if (block.one_vector) {
+    const F32 source = load<F32>(row + block.base);
+    left = __builtin_shuffle(source, block.left);
+    right = __builtin_shuffle(source, block.right);
+  } else {
+    left = gather(row, block.left);
+    right = gather(row, block.right);
+  }
+  return left + block.fraction * (right - left);
+}
+
+// Down a column a class is a straight line:  start + y_fraction * slope.
+struct Line {
+  F32 start, slope;
+};
+
+static inline Line line_of_class(const UpsampleArgs& args, const UpsampleBand& band,
+                                 const Block& block, std::int64_t c) {
+  const float* plane = args.logits.data + c * args.logits.plane_size;
+  const F32 upper = spread(plane + band.upper * args.width, block);
+  const F32 lower = spread(plane + band.lower * args.width, block);
+  return {upper, lower - upper};
+}
+
+static inline F32 at_fraction(Line line, F32 fraction) {
+  return line.start + fraction * line.slope;
+}
+
+// The lanes that have a NaN or an infinity among their sources.
+static inline I32 nonfinite_lanes(const UpsampleArgs& args, const UpsampleBand& band,
+                                  const Block& block) {
+  I32 bad = {};
+  if (!args.has_nonfinite) return bad;
+  const std::int32_t* upper = args.labels + band.upper * args.width + block.base;
+  const std::int32_t* lower = args.labels + band.lower * args.width + block.base;
+  for (int i = 0; i < kLanes; ++i) {
+    const int left = block.left[i];
+    const int right = block.right[i];
+    const bool is_bad = upper[left] == kNonFinite || upper[right] == kNonFinite ||
+                        lower[left] == kNonFinite || lower[right] == kNonFinite;
+    bad[i] = is_bad ? -1 : 0;
+  }
+  return bad;
+}
+
+}  // namespace etseg::ETSEG_ISA_NAMESPACE

@@ -1,0 +1,193 @@
+#include "postprocess_runner.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <new>
+#include <string>
+
+namespace etseg {
+namespace {
+
+// Pixels go to the executor in groups of this many, so that kernels see whole vectors.
+constexpr std::int64_t kGroup = 64;
+constexpr std::int64_t kGroupsPerTask = 32;
+
+template <typename T>
+void grow(std::vector<T>& memory, std::int64_t size) {
+  if (memory.size() < static_cast<std::size_t>(size)) memory.resize(static_cast<std::size_t>(size));
+}
+
+PixelActivation pixel_activation(Activation activation) {
+  switch (activation) {
+    case Activation::kSigmoid:
+      return PixelActivation::kSigmoid;
+    case Activation::kNone:
+      return PixelActivation::kNone;
+    case Activation::kSoftmax:
+      break;
+  }
+  return PixelActivation::kSoftmax;
+}
+
+// kernel(begin, end) over pixels, in parallel.
+template <typename Kernel>
+void over_pixels(const Executor& executor, std::int64_t pixels, Kernel kernel) {
+  const std::int64_t groups = (pixels + kGroup - 1) / kGroup;
+  executor.run(0, groups, kGroupsPerTask, [&](std::int64_t begin, std::int64_t end) {
+    kernel(begin * kGroup, std::min(end * kGroup, pixels));
+  });
+}
+
+Status validate(Activation activation, const LogitsView& logits, const PostprocessTarget& target) {
+  const auto positive = [](std::int64_t n) { return n >= 1; };
+  if (!positive(logits.channels) || !positive(logits.height) || !positive(logits.width)) {
+    return {Code::kInvalidUserInput, "the logits have an empty dimension"};
+  }
+  if (!positive(target.height) || !positive(target.width)) {
+    return {Code::kInvalidUserInput, "the result's size is " + std::to_string(target.height) + "x" +
+                                         std::to_string(target.width) +
+                                         "; both must be at least 1"};
+  }
+  if (activation == Activation::kSigmoid && logits.channels != 1) {
+    return {Code::kInvalidConfig,
+            "activation 'sigmoid' is for programs with one output channel; this one has " +
+                std::to_string(logits.channels) + ", use 'softmax' or 'none'"};
+  }
+  const std::int64_t labels = label_count(logits.channels);
+  if (target.argmax_type == LabelType::kUint8 && labels > 256) {
+    return {Code::kInvalidUserInput, std::to_string(labels) +
+                                         " labels do not fit a uint8 ARGMAX (256 at most); "
+                                         "use int32"};
+  }
+  for (const ProbabilityPlane& plane : target.planes) {
+    if (plane.label < 0 || plane.label >= labels) {
+      return {Code::kInvalidUserInput, "label " + std::to_string(plane.label) +
+                                           " is out of range; the program has labels 0 to " +
+                                           std::to_string(labels - 1)};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+PostprocessRunner::PostprocessRunner(Activation activation, Isa isa)
+    : kernels_(postprocess_kernels(isa)), activation_(activation) {}
+
+Status PostprocessRunner::run(const LogitsView& logits, const PostprocessTarget& target,
+                              const Executor& executor) {
+  ETSEG_RETURN_IF_ERROR(validate(activation_, logits, target));
+  try {
+    planes_.clear();
+    for (const ProbabilityPlane& plane : target.planes)
+      planes_.push_back({plane.label, plane.data});
+    logits_ = {logits.data, logits.channels, logits.height * logits.width};
+    out_ = {target.argmax, target.argmax_type == LabelType::kUint8, planes_.data(),
+            static_cast<std::int64_t>(planes_.size())};
+    if (logits.height == target.height && logits.width == target.width) {
+      activate(executor);
+    } else {
+      upsample(logits, target, executor);
+    }
+  } catch (const std::bad_alloc&) {
+    return {Code::kOutOfMemory,
+            "no memory for postprocessing; ask for fewer classes or a smaller size"};
+  }
+  return {};
+}
+
+void PostprocessRunner::activate(const Executor& executor) {
+  const ActivateArgs args = {logits_, pixel_activation(activation_), out_};
+  over_pixels(executor, logits_.plane_size,
+              [&](std::int64_t begin, std::int64_t end) { kernels_.activate(args, begin, end); });
+}
+
+std::uint32_t PostprocessRunner::classify(const Executor& executor) {
+  // Classes left out of a denominator together weigh less than e^-17 of it.
+  const float margin = 17.0F + std::log(static_cast<float>(logits_.channels)) + kMaxLabelGap;
+  const bool has_denominator = activation_ == Activation::kSoftmax && logits_.channels > 1;
+  const ClassifyArgs args = {logits_, pixel_activation(activation_), labels_.data(),
+                             has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
+                             margin};
+  std::atomic<std::uint32_t> saw = 0;
+  over_pixels(executor, logits_.plane_size, [&](std::int64_t begin, std::int64_t end) {
+    saw.fetch_or(kernels_.classify(args, begin, end), std::memory_order_relaxed);
+  });
+  return saw.load(std::memory_order_relaxed);
+}
+
+// Copies the logits with what is finite held within +-kHuge, if anything is not.
+bool PostprocessRunner::bring_into_range(std::int64_t count) {
+  const auto too_large = [](float x) { return std::isfinite(x) && std::abs(x) > kHuge; };
+  if (std::none_of(logits_.data, logits_.data + count, too_large)) return false;
+  in_range_.assign(logits_.data, logits_.data + count);
+  for (float& x : in_range_) {
+    if (too_large(x)) x = std::copysign(kHuge, x);
+  }
+  logits_.data = in_range_.data();
+  return true;
+}
+
+void PostprocessRunner::reserve_scratch(std::int64_t channels, std::int64_t width, int workers) {
+  constexpr std::int64_t kLine = 64 / sizeof(float);
+  const std::int64_t vectors = 2 * kMaxLanes * (channels + 1);
+  const std::int64_t classes = (channels + 3 + kLine - 1) / kLine * kLine;
+  const std::int64_t integers = classes + (width + kLine - 1) / kLine * kLine;
+  grow(vectors_, workers * vectors + kLine);
+  grow(integers_, workers * integers);
+  const auto misplaced = reinterpret_cast<std::uintptr_t>(vectors_.data()) / sizeof(float) % kLine;
+  float* aligned = vectors_.data() + (misplaced == 0 ? 0 : kLine - static_cast<int>(misplaced));
+  scratch_.resize(static_cast<std::size_t>(workers));
+  for (int i = 0; i < workers; ++i) {
+    std::int32_t* own = integers_.data() + i * integers;
+    scratch_[static_cast<std::size_t>(i)] = {aligned + i * vectors, own, own + classes};
+  }
+}
+
+void PostprocessRunner::upsample(const LogitsView& source, const PostprocessTarget& target,
+                                 const Executor& executor) {
+  const std::int64_t channels = source.channels;
+  const int workers = std::max(executor.concurrency(), 1);
+  grow(labels_, logits_.plane_size);
+  if (out_.plane_count > 0) grow(active_, (channels + 31) / 32 * logits_.plane_size);
+  reserve_scratch(channels, source.width, workers);
+
+  std::uint32_t saw = classify(executor);
+  if ((saw & kSawHuge) != 0 && bring_into_range(channels * logits_.plane_size)) {
+    saw = classify(executor);
+  }
+  const bool has_nonfinite = (saw & kSawNonFinite) != 0;
+  plan_.prepare(source.height, source.width, target.height, target.width, has_nonfinite);
+
+  const bool has_denominator = activation_ == Activation::kSoftmax && channels > 1;
+  const UpsampleArgs args = {logits_,
+                             source.width,
+                             pixel_activation(activation_),
+                             labels_.data(),
+                             has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
+                             has_nonfinite,
+                             target.width,
+                             plan_.left.data(),
+                             plan_.right.data(),
+                             plan_.x_fraction.data(),
+                             plan_.y_fraction.data(),
+                             out_};
+  // Each worker has its scratch, and takes the next band when it is done with one: bands differ
+  // much in cost.
+  std::atomic<std::size_t> next_band = 0;
+  executor.run(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t worker = begin; worker < end; ++worker) {
+      const UpsampleScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
+      for (;;) {
+        const std::size_t band = next_band.fetch_add(1, std::memory_order_relaxed);
+        if (band >= plan_.bands.size()) break;
+        kernels_.upsample_labels(args, plan_.bands[band], scratch);
+        if (out_.plane_count > 0) kernels_.upsample_planes(args, plan_.bands[band], scratch);
+      }
+    }
+  });
+}
+
+}  // namespace etseg

@@ -1,0 +1,47 @@
+// Postprocessing on a given instruction set: what Postprocessor is, without the choice. The tests
+// and benchmarks name the instruction set; the product asks active_isa().
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "etseg/postprocess.h"
+#include "kernels/postprocess_kernels.h"
+#include "upsample_plan.h"
+
+namespace etseg {
+
+class PostprocessRunner {
+ public:
+  PostprocessRunner(Activation activation, Isa isa);
+
+  // As Postprocessor::run.
+  Status run(const LogitsView& logits, const PostprocessTarget& target, const Executor& executor);
+
+ private:
+  void activate(const Executor& executor);
+  void upsample(const LogitsView& source, const PostprocessTarget& target,
+                const Executor& executor);
+  std::uint32_t classify(const Executor& executor);
+  bool bring_into_range(std::int64_t count);
+  void reserve_scratch(std::int64_t channels, std::int64_t width, int workers);
+
+  const PostprocessKernels& kernels_;
+  const Activation activation_;
+
+  // Of the call.
+  ClassPlanes logits_ = {};
+  MapsOut out_ = {};
+
+  // Kept between calls; sized before the parallel sections, which allocate nothing.
+  std::vector<PlaneOut> planes_;
+  std::vector<std::int32_t> labels_;   // of the source pixels
+  std::vector<std::uint32_t> active_;  // likewise
+  std::vector<float> in_range_;        // a copy of logits that were too large to subtract
+  UpsamplePlan plan_;
+  std::vector<float> vectors_;
+  std::vector<std::int32_t> integers_;
+  std::vector<UpsampleScratch> scratch_;  // per worker, into the two above
+};
+
+}  // namespace etseg

@@ -1,0 +1,156 @@
+// Runs postprocessing on one instruction set with guarded memory, and compares it with the twin.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "check.h"
+#include "etseg/postprocess.h"
+#include "kernels/isa.h"
+#include "postprocess_runner.h"
+#include "slow_postprocess.h"
+
+struct Size {
+  std::int64_t height, width;
+};
+
+// Logits that own their memory.
+struct Field {
+  std::int64_t channels;
+  Size size;
+  std::vector<float> values;
+
+  Field(std::int64_t c, Size s, float value = 0)
+      : channels(c), size(s), values(static_cast<std::size_t>(c * s.height * s.width), value) {}
+  float& at(std::int64_t c, std::int64_t y, std::int64_t x) {
+    return values[static_cast<std::size_t>((c * size.height + y) * size.width + x)];
+  }
+  etseg::LogitsView view() const { return {values.data(), channels, size.height, size.width}; }
+};
+
+inline Field noise(std::int64_t channels, Size size, float range, unsigned seed) {
+  Field field(channels, size);
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-1.0F, 1.0F);
+  for (float& x : field.values) x = range * uniform(random);
+  return field;
+}
+
+// Slow waves, as a segmentation has: few of its cells lie on a boundary.
+inline Field smooth(std::int64_t channels, Size size, float range, unsigned seed) {
+  Field field(channels, size);
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(0.0F, 6.28F);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const float a = uniform(random), b = uniform(random), level = uniform(random) - 3;
+    const float fy = uniform(random) / 60, fx = uniform(random) / 60;
+    for (std::int64_t y = 0; y < size.height; ++y) {
+      for (std::int64_t x = 0; x < size.width; ++x) {
+        field.at(c, y, x) = range * (0.3F * level + std::sin(a + fy * static_cast<float>(y)) *
+                                                        std::cos(b + fx * static_cast<float>(x)));
+      }
+    }
+  }
+  return field;
+}
+
+// The maps of one run, between guards.
+struct Maps {
+  static constexpr std::size_t kGuard = 64;
+  Size size;
+  etseg::LabelType type;
+  std::vector<std::uint8_t> label_bytes;
+  std::vector<std::vector<float>> plane_values;
+  std::vector<etseg::ProbabilityPlane> planes;
+
+  Maps(Size s, etseg::LabelType t, const std::vector<std::int64_t>& labels)
+      : size(s),
+        type(t),
+        label_bytes(2 * kGuard + pixels() * (t == etseg::LabelType::kInt32 ? 4 : 1), 0xA5) {
+    plane_values.resize(labels.size());
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      plane_values[i].assign(pixels() + 2 * kGuard, -77.0F);
+      planes.push_back({labels[i], plane_values[i].data() + kGuard});
+    }
+  }
+  std::size_t pixels() const { return static_cast<std::size_t>(size.height * size.width); }
+  etseg::PostprocessTarget target() {
+    return {size.height, size.width, label_bytes.data() + kGuard, type, planes};
+  }
+  std::int64_t label(std::size_t i) const {
+    if (type == etseg::LabelType::kUint8) return label_bytes[kGuard + i];
+    std::int32_t value;
+    std::memcpy(&value, label_bytes.data() + kGuard + 4 * i, 4);
+    return value;
+  }
+  float probability(std::size_t plane, std::size_t i) const {
+    return plane_values[plane][kGuard + i];
+  }
+  bool guards_intact() const {
+    bool intact = true;
+    for (std::size_t i = 0; i < kGuard; ++i) {
+      intact = intact && label_bytes[i] == 0xA5 && label_bytes[label_bytes.size() - 1 - i] == 0xA5;
+      for (const auto& values : plane_values) {
+        intact = intact && values[i] == -77.0F && values[values.size() - 1 - i] == -77.0F;
+      }
+    }
+    return intact;
+  }
+  bool same_bits(const Maps& other) const {
+    bool same =
+        label_bytes == other.label_bytes && plane_values.size() == other.plane_values.size();
+    for (std::size_t p = 0; same && p < plane_values.size(); ++p) {
+      same = std::memcmp(plane_values[p].data(), other.plane_values[p].data(),
+                         plane_values[p].size() * sizeof(float)) == 0;
+    }
+    return same;
+  }
+};
+
+struct Errors {
+  double greatest = 0;  // of any probability
+  std::int64_t wrong_labels = 0;
+};
+
+// Probabilities within `tolerance`; labels equal wherever the twin's lead exceeds `tie`, and at
+// ties the label of a probability that is as good as the greatest.
+inline Errors compare(const Field& field, etseg::Activation activation, const Maps& maps,
+                      double tolerance, double tie) {
+  Errors errors;
+  const SlowPostprocess twin(field.view(), activation, maps.size.height, maps.size.width);
+  for (std::int64_t y = 0; y < maps.size.height; ++y) {
+    for (std::int64_t x = 0; x < maps.size.width; ++x) {
+      const auto i = static_cast<std::size_t>(y * maps.size.width + x);
+      const SlowPixel slow = twin.at(y, x);
+      if (maps.label(i) != slow.label && (slow.lead > tie || !slow.finite)) ++errors.wrong_labels;
+      for (std::size_t p = 0; p < maps.planes.size(); ++p) {
+        const float fast = maps.probability(p, i);
+        if (!slow.finite) {
+          if (!std::isnan(fast)) errors.greatest = INFINITY;
+          continue;
+        }
+        const double error =
+            std::abs(fast - slow.probability[static_cast<std::size_t>(maps.planes[p].label)]);
+        if (!(error <= errors.greatest)) errors.greatest = std::isnan(error) ? INFINITY : error;
+      }
+    }
+  }
+  CHECK_MSG(errors.wrong_labels == 0 && errors.greatest <= tolerance,
+            "%lld classes %lldx%lld -> %lldx%lld activation %d planes %zu: %lld wrong labels, "
+            "probability off by %.3g",
+            static_cast<long long>(field.channels), static_cast<long long>(field.size.height),
+            static_cast<long long>(field.size.width), static_cast<long long>(maps.size.height),
+            static_cast<long long>(maps.size.width), static_cast<int>(activation),
+            maps.planes.size(), static_cast<long long>(errors.wrong_labels), errors.greatest);
+  CHECK(maps.guards_intact());
+  return errors;
+}
+
+inline std::vector<std::int64_t> all_labels(std::int64_t channels) {
+  std::vector<std::int64_t> labels;
+  for (std::int64_t c = 0; c < etseg::label_count(channels); ++c) labels.push_back(c);
+  return labels;
+}

@@ -1,0 +1,113 @@
+// Every instruction set x executor x size x class count against the slow twin.
+#include "etseg/postprocess.h"
+
+#include "postprocess_case.h"
+#include "thread_executor.h"
+
+using etseg::Activation;
+using etseg::Isa;
+using etseg::LabelType;
+using etseg::PostprocessRunner;
+
+namespace {
+
+// What float32 leaves of a probability when logits of this size are interpolated.
+double tolerance_for(float range) { return 1e-6 + 2e-7 * static_cast<double>(range); }
+double tie_for(float range) { return 1e-5 * std::max(1.0, static_cast<double>(range) / 16); }
+
+// One field on one instruction set: all executors give the same bits, and the twin agrees.
+void check_case(Isa isa, const Field& field, Activation activation, Size size, LabelType type,
+                const std::vector<std::int64_t>& labels, double tolerance, double tie) {
+  PostprocessRunner runner(activation, isa);
+  Maps serial(size, type, labels);
+  CHECK(runner.run(field.view(), serial.target(), etseg::SerialExecutor()).ok());
+  compare(field, activation, serial, tolerance, tie);
+  for (int threads : {1, 2, 3}) {
+    Maps parallel(size, type, labels);
+    CHECK(runner.run(field.view(), parallel.target(), ThreadExecutor(threads)).ok());
+    CHECK_MSG(serial.same_bits(parallel), "%s, %d threads", etseg::isa_name(isa), threads);
+  }
+}
+
+void check_sizes(std::int64_t channels, Activation activation,
+                 const std::vector<std::int64_t>& labels, std::initializer_list<Size> sources,
+                 std::initializer_list<Size> targets) {
+  unsigned seed = 1;
+  for (Isa isa : etseg::supported_isas()) {
+    for (Size source : sources) {
+      for (Size target : targets) {
+        for (float range : {1.0F, 8.0F}) {
+          const LabelType type =
+              seed % 2 != 0 && channels <= 256 ? LabelType::kUint8 : LabelType::kInt32;
+          const Field field = seed % 3 != 0 ? smooth(channels, source, range, seed)
+                                            : noise(channels, source, range, seed);
+          ++seed;
+          check_case(isa, field, activation, target, type, labels, tolerance_for(range),
+                     tie_for(range));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST(one_channel) {
+  for (Activation activation : {Activation::kSigmoid, Activation::kNone, Activation::kSoftmax}) {
+    check_sizes(1, activation, {0, 1}, {{1, 1}, {1, 7}, {9, 1}, {17, 23}, {33, 65}},
+                {{1, 1}, {5, 3}, {17, 23}, {33, 65}, {64, 129}, {100, 37}});
+  }
+}
+
+TEST(two_and_three_channels) {
+  for (Activation activation : {Activation::kSoftmax, Activation::kNone}) {
+    for (std::int64_t channels : {2, 3}) {
+      check_sizes(channels, activation, all_labels(channels), {{1, 1}, {2, 30}, {19, 16}, {40, 41}},
+                  {{1, 1}, {7, 130}, {19, 16}, {40, 41}, {131, 77}, {400, 50}});
+    }
+  }
+}
+
+TEST(pascal_sized) {
+  check_sizes(21, Activation::kSoftmax, {0, 20, 7, 7}, {{1, 18}, {33, 33}, {48, 29}},
+              {{33, 33}, {150, 190}, {47, 61}, {16, 9}, {340, 300}});
+  check_sizes(21, Activation::kSoftmax, {}, {{33, 33}}, {{33, 33}, {150, 190}, {20, 250}});
+  check_sizes(21, Activation::kNone, {3}, {{33, 33}}, {{33, 33}, {150, 190}, {20, 250}});
+  check_sizes(21, Activation::kSoftmax, all_labels(21), {{20, 33}}, {{20, 33}, {97, 103}});
+}
+
+TEST(many_channels) {
+  check_sizes(150, Activation::kSoftmax, {149}, {{13, 21}}, {{13, 21}, {39, 64}, {7, 5}});
+  check_sizes(256, Activation::kSoftmax, {255, 31, 32}, {{5, 20}}, {{5, 20}, {22, 33}});
+  check_sizes(1000, Activation::kSoftmax, {999, 500}, {{7, 18}}, {{7, 18}, {24, 40}});
+}
+
+// Odd whole factors put target pixels exactly on source pixels.
+TEST(whole_factors) {
+  check_sizes(5, Activation::kSoftmax, {1, 4}, {{11, 20}},
+              {{33, 60}, {55, 100}, {11, 60}, {22, 40}});
+}
+
+TEST(extreme_logits) {
+  for (Isa isa : etseg::supported_isas()) {
+    for (Size target : {Size{14, 19}, {50, 70}, {140, 190}, {9, 5}}) {
+      for (float range : {80.0F, 1e4F, 1e30F, 3.4e38F, 1e-40F}) {
+        const Field field = noise(6, {14, 19}, range, 5);
+        const double tie = std::max(1e-5, static_cast<double>(range) * 1e-6);
+        // Beyond 2^126 logits count as 2^126: labels there may be ties that the twin knows apart.
+        if (range > 8e37F) {
+          PostprocessRunner runner(Activation::kSoftmax, isa);
+          Maps maps(target, LabelType::kInt32, {0, 5});
+          CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
+          for (std::size_t i = 0; i < maps.pixels(); ++i) {
+            CHECK(maps.probability(0, i) >= 0 && maps.probability(0, i) <= 1);
+          }
+          continue;
+        }
+        // At 1e4 a float32 logit between two pixels is itself 1e-3 off.
+        check_case(isa, field, Activation::kSoftmax, target, LabelType::kInt32, {0, 5},
+                   std::min(1.0, 1e-6 + 2e-7 * static_cast<double>(range)), tie);
+      }
+    }
+  }
+}
