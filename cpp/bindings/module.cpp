@@ -267,6 +267,7 @@ PYBIND11_MODULE(_native, module) {
             return py::make_tuple(self.info.output_height, self.info.output_width);
           })
       .def_property_readonly("channels", [](const LoadedModel& self) { return self.info.channels; })
+      .def_property_readonly("metadata", [](const LoadedModel& self) { return self.info.metadata; })
       .def_property_readonly("backends",
                              [](const LoadedModel& self) { return self.info.backends; });
 

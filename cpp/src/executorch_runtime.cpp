@@ -16,19 +16,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <new>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <utility>
 
+#include "aligned_buffer.h"
 #include "etseg/log.h"
+#include "program_interface.h"
 
 // Exported by the pool's library, declared in a header that the wheel does not ship.
 namespace executorch::extension::threadpool {
@@ -47,23 +46,15 @@ namespace ext = ::executorch::extension;
 using ::executorch::aten::ScalarType;
 
 constexpr const char* kMethod = "forward";
-constexpr std::size_t kAlignment = 64;
-// XNNPACK's kernels may read this far past the end of what they are given.
-constexpr std::size_t kReadPadding = 128;
-
-// ---- Log: the runtime's lines go to the queue, and to whoever is loading on this thread.
-
-thread_local std::vector<std::string>* load_lines = nullptr;
+constexpr const char* kMetadataMethod = "etseg_metadata";
 
 void on_log(et_timestamp_t, et_pal_log_level_t level, const char*, const char*, std::size_t,
             const char* message, std::size_t length) {
   try {
-    std::string line(message, length);
-    if (load_lines != nullptr && level != kInfo && level != kDebug) load_lines->push_back(line);
     push_log(level == kDebug  ? LogLevel::kDebug
              : level == kInfo ? LogLevel::kInfo
                               : LogLevel::kError,
-             std::move(line));
+             std::string(message, length));
   } catch (const std::bad_alloc&) {
     // A log line is not worth a crash.
   }
@@ -81,63 +72,25 @@ void start_runtime() {
   });
 }
 
-// Collects the error lines that the runtime writes on this thread while it loads: it returns a
-// number, and says only there which operator is missing.
-class LoadLines {
- public:
-  LoadLines() { load_lines = &lines_; }
-  ~LoadLines() { load_lines = nullptr; }
+// ---- Messages.
 
-  std::string missing_operators() const {
-    constexpr std::string_view kMark = "Missing operator: ";
-    std::string names;
-    for (const std::string& line : lines_) {
-      const std::size_t at = line.find(kMark);
-      if (at == std::string::npos) continue;
-      std::string name = line.substr(at + kMark.size());
-      if (const std::size_t bracket = name.find("] "); bracket != std::string::npos) {
-        name.erase(0, bracket + 2);  // its index in the program
-      }
-      names += (names.empty() ? "" : ", ") + name;
+std::string first_line(const LogCapture& log) {
+  return log.lines().empty() ? "" : "; the runtime says: " + log.lines()[0];
+}
+
+std::string missing_operators(const LogCapture& log) {
+  constexpr std::string_view kMark = "Missing operator: ";
+  std::string names;
+  for (const std::string& line : log.lines()) {
+    const std::size_t at = line.find(kMark);
+    if (at == std::string::npos) continue;
+    std::string name = line.substr(at + kMark.size());
+    if (const std::size_t bracket = name.find("] "); bracket != std::string::npos) {
+      name.erase(0, bracket + 2);  // its index in the program
     }
-    return names;
+    names += (names.empty() ? "" : ", ") + name;
   }
-
-  std::string first() const { return lines_.empty() ? "" : "; the runtime says: " + lines_[0]; }
-
- private:
-  std::vector<std::string> lines_;
-};
-
-// ---- Names for messages.
-
-template <typename Sizes>
-std::string shape_text(const Sizes& sizes) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    text += (i == 0 ? "" : ",") + std::to_string(sizes[i]);
-  }
-  return text + "]";
-}
-
-// Whether the dimensions lie in memory in this order; the batch, if any, is outermost.
-bool is_in_order(const et::TensorInfo& tensor, std::array<std::uint8_t, 3> chw) {
-  const auto order = tensor.dim_order();
-  const std::size_t batch = order.size() - 3;
-  if (batch == 1 && order[0] != 0) return false;
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (order[batch + i] != batch + chw[i]) return false;
-  }
-  return true;
-}
-
-bool is_planar(const et::TensorInfo& tensor) { return is_in_order(tensor, {0, 1, 2}); }
-bool is_interleaved(const et::TensorInfo& tensor) { return is_in_order(tensor, {1, 2, 0}); }
-
-std::string tensor_text(const et::TensorInfo& tensor) {
-  return std::string(::executorch::runtime::toString(tensor.scalar_type())) + " " +
-         shape_text(tensor.sizes()) + " in the dimension order " +
-         shape_text(tensor.dim_order());
+  return names.empty() ? "(not named by the runtime)" : names;
 }
 
 std::string backend_names() {
@@ -148,46 +101,34 @@ std::string backend_names() {
   return names;
 }
 
-Status runtime_error(et::Error error, const std::string& doing, const LoadLines& lines) {
+Status runtime_error(et::Error error, const std::string& doing, const LogCapture& log) {
+  const std::string message = doing + ": " + et::to_string(error) + first_line(log);
   switch (error) {
-    case et::Error::OperatorMissing: {
-      const std::string names = lines.missing_operators();
+    case et::Error::OperatorMissing:
       return {Code::kOperatorMissing,
               doing + ": the program needs operators that this build does not have: " +
-                  (names.empty() ? "(not named by the runtime)" : names) +
-                  ". Export it with the XNNPACK partitioner, or without custom operators."};
-    }
+                  missing_operators(log) +
+                  ". Export it with the XNNPACK partitioner, or without custom operators"};
     case et::Error::NotFound:
     case et::Error::NotSupported:
     case et::Error::DelegateInvalidCompatibility:
-      return {Code::kNotSupported, doing + ": " + et::to_string(error) + lines.first()};
+      return {Code::kNotSupported, message};
     case et::Error::MemoryAllocationFailed:
     case et::Error::DelegateMemoryAllocationFailed:
     case et::Error::OutOfResources:
-      return {Code::kOutOfMemory, doing + ": " + et::to_string(error) + lines.first()};
+      return {Code::kOutOfMemory, message};
     case et::Error::InvalidProgram:
     case et::Error::InvalidExternalData:
     case et::Error::InvalidArgument:
     case et::Error::InvalidType:
     case et::Error::InvalidState:
-      return {Code::kInvalidProgram, doing + ": " + et::to_string(error) + lines.first()};
+      return {Code::kInvalidProgram, message};
     default:
-      return {Code::kInternal, doing + ": " + et::to_string(error) + lines.first()};
+      return {Code::kInternal, message};
   }
 }
 
-// ---- Checks of what the program says about itself.
-
-// [1,C,H,W] or [C,H,W], float32, no empty side.
-bool is_image(const et::TensorInfo& tensor) {
-  const auto sizes = tensor.sizes();
-  if (sizes.size() != 3 && sizes.size() != 4) return false;
-  if (sizes.size() == 4 && sizes[0] != 1) return false;
-  for (const auto size : sizes) {
-    if (size < 1) return false;
-  }
-  return tensor.scalar_type() == ScalarType::Float;
-}
+// ---- Checks, before anything that could abort.
 
 Status check_file(const std::string& path) {
   struct stat info;
@@ -227,95 +168,131 @@ Status check_backends(const et::MethodMeta& meta, std::vector<std::string>& name
   return {};
 }
 
-Status check_interface(const et::MethodMeta& meta, ModelInfo& info) {
-  const std::string expects =
-      " A segmentation program takes one float32 image [1,3,H,W] or [3,H,W] and returns float32 "
-      "logits or probabilities [1,C,H,W] or [C,H,W] first.";
-  if (meta.num_inputs() != 1) {
-    return {Code::kUnexpectedNumInputs,
-            "the program takes " + std::to_string(meta.num_inputs()) + " inputs." + expects};
-  }
-  const auto input = meta.input_tensor_meta(0);
-  if (!input.ok()) return {Code::kWrongDimensions, "the program's input is no tensor." + expects};
-  const auto input_sizes = input->sizes();
-  if (!is_image(*input) || !is_planar(*input) || input_sizes[input_sizes.size() - 3] != 3) {
-    return {Code::kWrongDimensions,
-            "the program's input is " + tensor_text(*input) + "." + expects};
-  }
-  if (meta.num_outputs() < 1) {
-    return {Code::kInvalidModelOutput, "the program returns nothing." + expects};
-  }
-  const auto output = meta.output_tensor_meta(0);
-  if (!output.ok()) {
-    return {Code::kInvalidModelOutput, "the program's first output is no tensor." + expects};
-  }
-  if (!is_image(*output) || !(is_planar(*output) || is_interleaved(*output))) {
-    return {Code::kInvalidModelOutput,
-            "the program's first output is " + tensor_text(*output) + "." + expects};
-  }
-  const auto output_sizes = output->sizes();
-  info.input_height = input_sizes[input_sizes.size() - 2];
-  info.input_width = input_sizes[input_sizes.size() - 1];
-  info.channels = output_sizes[output_sizes.size() - 3];
-  info.output_height = output_sizes[output_sizes.size() - 2];
-  info.output_width = output_sizes[output_sizes.size() - 1];
-  info.output_layout =
-      is_planar(*output) ? LogitsLayout::kPlanar : LogitsLayout::kInterleaved;
-  return check_backends(meta, info.backends);
+TensorDescription describe(const et::Result<et::TensorInfo>& tensor) {
+  TensorDescription description;
+  if (!tensor.ok()) return description;
+  description.is_tensor = true;
+  description.type = et::toString(tensor->scalar_type());
+  description.is_float32 = tensor->scalar_type() == ScalarType::Float;
+  description.sizes.assign(tensor->sizes().begin(), tensor->sizes().end());
+  description.dim_order.assign(tensor->dim_order().begin(), tensor->dim_order().end());
+  return description;
 }
 
-// ---- Memory.
+ProgramDescription describe(const et::MethodMeta& meta) {
+  ProgramDescription program;
+  for (std::size_t i = 0; i < meta.num_inputs(); ++i) {
+    program.inputs.push_back(describe(meta.input_tensor_meta(i)));
+  }
+  for (std::size_t i = 0; i < meta.num_outputs(); ++i) {
+    program.outputs.push_back(describe(meta.output_tensor_meta(i)));
+  }
+  return program;
+}
 
-struct FreeDelete {
-  void operator()(void* memory) const { std::free(memory); }
+// ---- A method of a program, with the memory it needs.
+
+class LoadedMethod {
+ public:
+  Status load(const et::Program& program, const char* name, const std::string& doing,
+              const LogCapture& log) {
+    const auto meta = program.method_meta(name);
+    if (!meta.ok()) return runtime_error(meta.error(), doing, log);
+    for (std::size_t i = 0; i < meta->num_memory_planned_buffers(); ++i) {
+      const auto size = meta->memory_planned_buffer_size(i);
+      if (!size.ok() || *size < 0) {
+        return {Code::kInvalidProgram, doing + ": a planned buffer has no valid size"};
+      }
+      AlignedBuffer buffer = make_aligned_buffer(static_cast<std::size_t>(*size));
+      if (!buffer) {
+        return {Code::kOutOfMemory, doing + ": the program plans a buffer of " +
+                                        std::to_string(*size) + " bytes"};
+      }
+      spans_.emplace_back(buffer.get(), static_cast<std::size_t>(*size));
+      buffers_.push_back(std::move(buffer));
+    }
+    planned_.emplace(et::Span<et::Span<std::uint8_t>>(spans_.data(), spans_.size()));
+    memory_.emplace(&method_allocator_, &*planned_, &temp_allocator_);
+    auto method = program.load_method(name, &*memory_);
+    if (!method.ok()) return runtime_error(method.error(), doing, log);
+    method_.emplace(std::move(*method));
+    return {};
+  }
+
+  et::Method* operator->() { return &*method_; }
+
+ private:
+  // In order of construction: each stands on the ones above it.
+  ext::MallocMemoryAllocator method_allocator_;
+  ext::MallocMemoryAllocator temp_allocator_;
+  std::vector<AlignedBuffer> buffers_;
+  std::vector<et::Span<std::uint8_t>> spans_;
+  std::optional<et::HierarchicalAllocator> planned_;
+  std::optional<et::MemoryManager> memory_;
+  std::optional<et::Method> method_;
 };
-using Buffer = std::unique_ptr<std::uint8_t[], FreeDelete>;
 
-Buffer make_buffer(std::size_t size) {
-  const std::size_t padded = (size + kReadPadding + kAlignment - 1) / kAlignment * kAlignment;
-  if (padded < size) return nullptr;
-  Buffer buffer(static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, padded)));
-  if (buffer) std::memset(buffer.get(), 0, padded);
-  return buffer;
+// What a program says about itself: a constant method that returns one string.
+Result<std::string> read_metadata(const et::Program& program, const std::string& doing,
+                                  const LogCapture& log) {
+  const auto meta = program.method_meta(kMetadataMethod);
+  if (!meta.ok()) return std::string();
+  if (meta->num_inputs() != 0 || meta->num_outputs() != 1) {
+    return Status(Code::kInvalidProgram,
+                  doing + ": its method 'etseg_metadata' is no constant string");
+  }
+  LoadedMethod method;
+  ETSEG_RETURN_IF_ERROR(method.load(program, kMetadataMethod, doing, log));
+  if (const et::Error error = method->execute(); error != et::Error::Ok) {
+    return runtime_error(error, doing, log);
+  }
+  const et::EValue& value = method->get_output(0);
+  if (!value.isString()) {
+    return Status(Code::kInvalidProgram,
+                  doing + ": its method 'etseg_metadata' is no constant string");
+  }
+  const auto text = value.toString();
+  return std::string(text.data(), text.size());
 }
 
 // ---- The model.
 
-// Programs that live, and with them the pool they were loaded with.
+// Counts the programs that live, and with them the pool they were loaded with.
 std::mutex programs_mutex;
 int programs = 0;
 
-class ExecutorchModel final : public Model {
- public:
-  ExecutorchModel() {
+struct CountedProgram {
+  CountedProgram() {
     const std::lock_guard lock(programs_mutex);
     ++programs;
   }
-  ~ExecutorchModel() override {
-    method_.reset();  // while it is still counted
+  ~CountedProgram() {
     const std::lock_guard lock(programs_mutex);
     --programs;
   }
+};
+
+class ExecutorchModel final : public Model {
+ public:
   const ModelInfo& info() const override { return info_; }
   float* input() override { return input_; }
 
   Status load(const std::string& path) {
     ETSEG_RETURN_IF_ERROR(check_file(path));
     const std::string doing = "cannot load '" + path + "'";
-    const LoadLines lines;
+    const LogCapture log;
 
     auto loader =
         ext::MmapDataLoader::from(path.c_str(), ext::MmapDataLoader::MlockConfig::NoMlock);
-    if (!loader.ok()) return {Code::kFileReadFailed, doing + lines.first()};
+    if (!loader.ok()) return {Code::kFileReadFailed, doing + first_line(log)};
     loader_.emplace(std::move(*loader));
 
     // The cheaper verification lets damaged flatbuffers crash the process.
-    auto program =
-        et::Program::load(&*loader_, et::Program::Verification::InternalConsistency);
+    auto program = et::Program::load(&*loader_, et::Program::Verification::InternalConsistency);
     if (!program.ok()) {
-      return {Code::kInvalidProgram, "'" + path + "' is not an ExecuTorch program, or a damaged "
-                                         "one (" + et::to_string(program.error()) + ")" +
-                                         lines.first()};
+      return {Code::kInvalidProgram, "'" + path +
+                                         "' is not an ExecuTorch program, or a damaged one (" +
+                                         et::to_string(program.error()) + ")" + first_line(log)};
     }
     program_.emplace(std::move(*program));
 
@@ -323,15 +300,17 @@ class ExecutorchModel final : public Model {
     if (!meta.ok()) {
       return {Code::kInvalidProgram, "'" + path + "' has no method '" + kMethod + "'"};
     }
-    if (Status status = check_interface(*meta, info_); !status.ok()) {
+    Result<ModelInfo> info = check_interface(describe(*meta));
+    if (!info.ok()) return {info.status().code(), doing + ": " + info.status().message()};
+    info_ = std::move(info).value();
+    if (Status status = check_backends(*meta, info_.backends); !status.ok()) {
       return {status.code(), doing + ": " + status.message()};
     }
-    ETSEG_RETURN_IF_ERROR(plan_memory(*meta, doing));
-
-    auto method = program_->load_method(kMethod, &*memory_);
-    if (!method.ok()) return runtime_error(method.error(), doing, lines);
-    method_.emplace(std::move(*method));
-    return bind_input(meta->input_tensor_meta(0)->sizes(), doing, lines);
+    Result<std::string> metadata = read_metadata(*program_, doing, log);
+    if (!metadata.ok()) return metadata.status();
+    info_.metadata = std::move(metadata).value();
+    ETSEG_RETURN_IF_ERROR(method_.load(*program_, kMethod, doing, log));
+    return bind_input(meta->input_tensor_meta(0)->sizes(), doing, log);
   }
 
   Result<LogitsView> execute() override {
@@ -351,7 +330,7 @@ class ExecutorchModel final : public Model {
         sizes[rank - 3] != info_.channels || sizes[rank - 2] != info_.output_height ||
         sizes[rank - 1] != info_.output_width || tensor.const_data_ptr() == nullptr) {
       return Status(Code::kInvalidModelOutput,
-                    "the program returned " + shape_text(sizes) +
+                    "the program returned " + shape_text({sizes.begin(), sizes.end()}) +
                         " where it had announced another shape or type at load");
     }
     return LogitsView{tensor.const_data_ptr<float>(), info_.channels, info_.output_height,
@@ -359,32 +338,12 @@ class ExecutorchModel final : public Model {
   }
 
  private:
-  Status plan_memory(const et::MethodMeta& meta, const std::string& doing) {
-    for (std::size_t i = 0; i < meta.num_memory_planned_buffers(); ++i) {
-      const auto size = meta.memory_planned_buffer_size(i);
-      if (!size.ok() || *size < 0) {
-        return {Code::kInvalidProgram, doing + ": a planned buffer has no valid size"};
-      }
-      Buffer buffer = make_buffer(static_cast<std::size_t>(*size));
-      if (!buffer) {
-        return {Code::kOutOfMemory, doing + ": the program plans a buffer of " +
-                                        std::to_string(*size) + " bytes"};
-      }
-      planned_spans_.emplace_back(buffer.get(), static_cast<std::size_t>(*size));
-      planned_buffers_.push_back(std::move(buffer));
-    }
-    planned_.emplace(et::Span<et::Span<std::uint8_t>>(planned_spans_.data(),
-                                                      planned_spans_.size()));
-    memory_.emplace(&method_allocator_, &*planned_, &temp_allocator_);
-    return {};
-  }
-
   // Gives input() a place: the program's own, if it is in its memory plan, else one of ours.
   Status bind_input(et::Span<const std::int32_t> sizes, const std::string& doing,
-                    const LoadLines& lines) {
+                    const LogCapture& log) {
     std::size_t count = 1;
     for (const auto size : sizes) count *= static_cast<std::size_t>(size);
-    Buffer buffer = make_buffer(count * sizeof(float));
+    AlignedBuffer buffer = make_aligned_buffer(count * sizeof(float));
     if (!buffer) return {Code::kOutOfMemory, doing + ": no memory for the input"};
 
     input_sizes_.assign(sizes.begin(), sizes.end());
@@ -402,7 +361,7 @@ class ExecutorchModel final : public Model {
     // memory is used: execute() insists that every input was set once.
     const et::Error error =
         method_->set_input(et::EValue(::executorch::aten::Tensor(&*input_tensor_)), 0);
-    if (error != et::Error::Ok) return runtime_error(error, doing, lines);
+    if (error != et::Error::Ok) return runtime_error(error, doing, log);
 
 // The only way to the planned memory of an input; the alternative is a copy in every forward.
 #pragma GCC diagnostic push
@@ -420,21 +379,16 @@ class ExecutorchModel final : public Model {
   }
 
   // In order of construction: each stands on the ones above it.
+  CountedProgram counted_;
   ModelInfo info_;
   std::optional<ext::MmapDataLoader> loader_;
   std::optional<et::Program> program_;
-  ext::MallocMemoryAllocator method_allocator_;
-  ext::MallocMemoryAllocator temp_allocator_;
-  std::vector<Buffer> planned_buffers_;
-  std::vector<et::Span<std::uint8_t>> planned_spans_;
-  std::optional<et::HierarchicalAllocator> planned_;
-  std::optional<et::MemoryManager> memory_;
-  Buffer input_buffer_;
+  AlignedBuffer input_buffer_;
   std::vector<::executorch::aten::SizesType> input_sizes_;
   std::vector<::executorch::aten::DimOrderType> input_dim_order_;
   std::vector<::executorch::aten::StridesType> input_strides_;
   std::optional<::executorch::aten::TensorImpl> input_tensor_;
-  std::optional<et::Method> method_;
+  LoadedMethod method_;
   float* input_ = nullptr;
 };
 

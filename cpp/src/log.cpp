@@ -21,9 +21,15 @@ Queue& queue() {
   return *instance;
 }
 
+thread_local LogCapture* capture = nullptr;
+
 }  // namespace
 
+LogCapture::LogCapture() : outer_(std::exchange(capture, this)) {}
+LogCapture::~LogCapture() { capture = outer_; }
+
 void push_log(LogLevel level, std::string message) {
+  if (capture != nullptr && level >= LogLevel::kWarning) capture->lines_.push_back(message);
   Queue& q = queue();
   const std::lock_guard lock(q.mutex);
   if (q.records.size() == kLogCapacity) {
