@@ -232,11 +232,21 @@ class LoadedMethod {
   std::optional<et::Method> method_;
 };
 
+// Asked first: the runtime logs an error for a method that is not there.
+bool has_method(const et::Program& program, std::string_view name) {
+  for (std::size_t i = 0; i < program.num_methods(); ++i) {
+    const auto found = program.get_method_name(i);
+    if (found.ok() && *found == name) return true;
+  }
+  return false;
+}
+
 // What a program says about itself: a constant method that returns one string.
 Result<std::string> read_metadata(const et::Program& program, const std::string& doing,
                                   const LogCapture& log) {
+  if (!has_method(program, kMetadataMethod)) return std::string();
   const auto meta = program.method_meta(kMetadataMethod);
-  if (!meta.ok()) return std::string();
+  if (!meta.ok()) return runtime_error(meta.error(), doing, log);
   if (meta->num_inputs() != 0 || meta->num_outputs() != 1) {
     return Status(Code::kInvalidProgram,
                   doing + ": its method 'etseg_metadata' is no constant string");
@@ -296,10 +306,11 @@ class ExecutorchModel final : public Model {
     }
     program_.emplace(std::move(*program));
 
-    const auto meta = program_->method_meta(kMethod);
-    if (!meta.ok()) {
-      return {Code::kInvalidProgram, "'" + path + "' has no method '" + kMethod + "'"};
+    if (!has_method(*program_, kMethod)) {
+      return {Code::kInvalidProgram, doing + ": it has no method '" + kMethod + "'"};
     }
+    const auto meta = program_->method_meta(kMethod);
+    if (!meta.ok()) return runtime_error(meta.error(), doing, log);
     Result<ModelInfo> info = check_interface(describe(*meta));
     if (!info.ok()) return {info.status().code(), doing + ": " + info.status().message()};
     info_ = std::move(info).value();

@@ -11,6 +11,8 @@
     result[SelfieSegmentationLabel.SELFIE]   # float32 (H, W): probability of the person
 """
 
+import logging
+
 from ._catalogue import (
     CATALOGUE,
     DEEPLAB_V3_MOBILENET_V3_LARGE,
@@ -95,3 +97,6 @@ __all__ = [
     "get_num_threads",
     "set_num_threads",
 ]
+
+# A library does not write to stderr where nobody configured logging.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

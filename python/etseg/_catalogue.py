@@ -82,7 +82,7 @@ SELFIE_SEGMENTATION_LANDSCAPE = _bundled(
 
 #: Every constant above, by its name.
 CATALOGUE: dict[str, ModelSpec] = {
-    spec.name: spec
+    str(spec.name): spec
     for spec in (
         DEEPLAB_V3_RESNET50,
         DEEPLAB_V3_RESNET101,

@@ -18,13 +18,16 @@ import numpy as np
 from . import _native
 from ._errors import InvalidConfigError, InvalidUserInputError, ModuleNotLoadedError
 from ._labels import Label, LabelSet
+from ._metadata import complete
 from ._model_files import locate
 from ._results import SegmentationResult, Timings
 from ._sources import Pixels, read_pixels
-from ._spec import ModelSpec, Source, as_spec
+from ._spec import ModelSpec, Resample, Source, as_spec
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
+
+_DEFAULT_RESAMPLE: Resample = "bilinear"
 
 #: How long calls that run at interpreter exit are waited for, in seconds.
 _EXIT_PATIENCE = 5.0
@@ -45,15 +48,23 @@ class _Session:
     @classmethod
     def open(cls, spec: ModelSpec, path: os.PathLike[str]) -> _Session:
         model = _native.Model(os.fspath(path))
+        spec = complete(spec, model.metadata, os.fspath(path))
         labels = _labels_for(spec, model.channels)
+        mean = spec.mean or (0.0, 0.0, 0.0)
+        std = spec.std or (1.0, 1.0, 1.0)
         activation = spec.activation or ("none" if model.channels == 1 else "softmax")
-        input_size, output_size = model.input_size, model.output_size
-        segmenter = _native.Segmenter(
-            model, mean=spec.mean, std=spec.std, activation=activation, resample=spec.resample
-        )
+        resample = spec.resample or _DEFAULT_RESAMPLE
         spec = replace(
-            spec, labels=labels.enum, activation=activation, background=_background(spec, labels)
+            spec,
+            labels=labels.enum,
+            mean=mean,
+            std=std,
+            activation=activation,
+            resample=resample,
+            background=_background(spec, labels),
         )
+        input_size, output_size = model.input_size, model.output_size
+        segmenter = _native.Segmenter(model, mean, std, activation, resample)
         return cls(segmenter, spec, labels, input_size, output_size)
 
 
@@ -96,10 +107,10 @@ class ImageSegmentationModule:
         """Loads a model, in place of the one that is loaded.
 
         The one that is loaded goes only when the new one is ready: after an error it is still
-        there. Without a spec that says otherwise, the image is scaled to 0..1 (mean 0, std 1);
-        the activation is "none" for one output channel, else "softmax"; 21 channels are
-        :class:`DeeplabLabel`, one is :class:`SelfieSegmentationLabel`, any other number
-        ``CLASS_0``, ``CLASS_1``, ...
+        there. What neither the spec nor the program's own metadata says is taken to be usual: the
+        image is scaled to 0..1 (mean 0, std 1); the activation is "none" for one output channel,
+        else "softmax"; 21 channels are :class:`DeeplabLabel`, one is
+        :class:`SelfieSegmentationLabel`, any other number ``CLASS_0``, ``CLASS_1``, ...
 
         A program is code: load only files that you trust, or whose SHA-256 you know.
 

@@ -21,22 +21,25 @@ Source = str | os.PathLike[str]
 class ModelSpec:
     """A model: its source, and how its input and output are meant.
 
+    What is None is taken from the program's own metadata, where it has any, else as said below.
+
     Attributes:
         model_source: path, ``file://`` URI, http(s) URL, or ``bundled:NAME`` for a program in the
             wheel.
         name: what the model is called.
         labels: an ``IntEnum`` (0, 1, 2, ... and optionally ARGMAX last), names in channel order,
-            or an ``{index: name}`` mapping. None: by the channel count, see :meth:`load`
-            of :class:`ImageSegmentationModule`.
-        mean: per channel (red, green, blue), in units of 0..1; subtracted from the image.
-        std: per channel, in units of 0..1, above 0; the image is divided by it after that.
+            or an ``{index: name}`` mapping. None: by the channel count, see
+            :meth:`ImageSegmentationModule.load`.
+        mean: per channel (red, green, blue), in units of 0..1; subtracted from the image. None: 0.
+        std: per channel, in units of 0..1, above 0; the image is divided by it after that. None: 1.
         activation: "softmax" over the channels, "sigmoid" of the one channel, or "none" where the
             program returns probabilities. None: "none" for one channel, else "softmax".
         background: the label that pictures leave unpainted. None: the one named BACKGROUND, if
             there is one.
         resample: how an image is brought to the model's input size: "bilinear" (two taps an axis,
             the reference's) or "antialias" (a triangle filter as wide as the reduction, as
-            Pillow's and torchvision's).
+            Pillow's and torchvision's). None: "bilinear".
+        licence: what the weights may be used under.
         sha256: of the file, in hexadecimal; checked before the file is used.
 
     Raises:
@@ -44,13 +47,14 @@ class ModelSpec:
     """
 
     model_source: Source
-    name: str = ""
+    name: str | None = None
     labels: Labels | None = None
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
     activation: Activation | None = None
     background: str | int | None = None
-    resample: Resample = "bilinear"
+    resample: Resample | None = None
+    licence: str | None = None
     sha256: str | None = None
 
     def __post_init__(self) -> None:
@@ -58,11 +62,13 @@ class ModelSpec:
             raise InvalidModelSourceError(
                 f"model_source is {self.model_source!r}; expected a path, URI or URL"
             )
-        self._set("mean", _three_numbers("mean", self.mean))
-        self._set("std", _three_numbers("std", self.std))
-        if min(self.std) <= 0:
-            raise InvalidConfigError(f"std is {self.std}; every value must be above 0")
-        _one_of("activation", self.activation, (None, *get_args(Activation)))
+        if self.mean is not None:
+            self._set("mean", _three_numbers("mean", self.mean))
+        if self.std is not None:
+            self._set("std", _three_numbers("std", self.std))
+            if min(self.std) <= 0:
+                raise InvalidConfigError(f"std is {self.std}; every value must be above 0")
+        _one_of("activation", self.activation, get_args(Activation))
         _one_of("resample", self.resample, get_args(Resample))
         if self.labels is not None:
             self._set("labels", normalize_labels(self.labels))
@@ -111,6 +117,6 @@ def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
 
 
 def _one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:
-    if value not in allowed:
+    if value is not None and value not in allowed:
         choices = ", ".join(repr(choice) for choice in allowed)
         raise InvalidConfigError(f"{field} is {value!r}; expected one of {choices}")
