@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "etseg/isa.h"
 #include "etseg/log.h"
 #include "etseg/runtime.h"
 #include "etseg/segmenter.h"
@@ -244,6 +245,12 @@ py::dict runtime_info() {
   result["version"] = info.version;
   result["backends"] = info.backends;
   result["operators"] = info.operators;
+  const etseg::Result<etseg::Isa>& isa = etseg::active_isa();
+  if (!isa.ok()) raise(isa.status());
+  result["isa"] = etseg::isa_name(isa.value());
+  std::vector<std::string> supported;
+  for (const etseg::Isa each : etseg::supported_isas()) supported.emplace_back(etseg::isa_name(each));
+  result["supported_isas"] = supported;
   return result;
 }
 

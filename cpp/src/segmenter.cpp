@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "kernels/isa.h"
+#include "etseg/isa.h"
 #include "turns.h"
 
 namespace etseg {

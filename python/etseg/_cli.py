@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,23 @@ def models() -> None:
         source = str(spec.model_source)
         where = "in the package" if source.startswith("bundled:") else source
         click.echo(f"{name:<{width}}  {len(labels):>3} labels  {where}")
+
+
+@main.command()
+def doctor() -> None:
+    """Print what this installation runs on: for bug reports."""
+    click.echo(f"etseg      {_native.__version__}, {Path(__file__).parent}")
+    click.echo(f"python     {platform.python_version()}, {platform.platform()}")
+    try:
+        info = _native.runtime_info()
+    except EtsegError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"kernels    {info['isa']} (this CPU can run: {', '.join(info['supported_isas'])})")
+    click.echo(f"threads    {_native.thread_count()}")
+    click.echo(f"runtime    ExecuTorch {info['version']}, {info['operators']} operators")
+    click.echo(f"backends   {', '.join(info['backends'])}")
+    for library in sorted((Path(__file__).parent / "_vendor").iterdir()):
+        click.echo(f"library    {library} ({library.stat().st_size / 1e6:.1f} MB)")
 
 
 def _model(name: str) -> ModelSpec | str:

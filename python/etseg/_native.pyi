@@ -10,6 +10,8 @@ class _RuntimeInfo(TypedDict):
     version: str
     backends: list[str]
     operators: int
+    isa: str
+    supported_isas: list[str]
 
 class Model:
     def __init__(self, path: str) -> None: ...

@@ -48,10 +48,15 @@ def overlay(
     # VOC's first colour is black, which suits no label but a background.
     first = 0 if background == 0 else 1
     colours = voc_palette(int(argmax.max()) + 1 + first)[first:, ::-1]
-    painted = cv2.addWeighted(bgr, 1.0 - alpha, colours[argmax], alpha, 0.0)
+    painted = np.asarray(cv2.addWeighted(bgr, 1.0 - alpha, colours[argmax], alpha, 0.0), np.uint8)
     if background is not None:
         np.copyto(painted, bgr, where=(argmax == background)[..., None])
-    return np.asarray(painted, np.uint8)
+    # An outline, so that a label can be seen on something of its own colour.
+    width = max(1, round(min(height, width) / 300))
+    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    edge = cv2.morphologyEx(argmax.astype(np.float32), cv2.MORPH_GRADIENT, kernel) > 0
+    np.copyto(painted, colours[argmax], where=(edge & (argmax != background))[..., None])
+    return painted
 
 
 def _three_channels_bgr(pixels: Pixels) -> Image:
