@@ -321,7 +321,8 @@ class ExecutorchModel final : public Model {
     if (!metadata.ok()) return metadata.status();
     info_.metadata = std::move(metadata).value();
     ETSEG_RETURN_IF_ERROR(method_.load(*program_, kMethod, doing, log));
-    return bind_input(meta->input_tensor_meta(0)->sizes(), doing, log);
+    ETSEG_RETURN_IF_ERROR(bind_input(meta->input_tensor_meta(0)->sizes(), doing, log));
+    return bind_outputs(doing, log);
   }
 
   Result<LogitsView> execute() override {
@@ -389,6 +390,27 @@ class ExecutorchModel final : public Model {
     return {};
   }
 
+  // Gives memory to the outputs that have none in the plan: the program would write to null.
+  Status bind_outputs(const std::string& doing, const LogCapture& log) {
+    for (std::size_t i = 0; i < method_->outputs_size(); ++i) {
+      const et::EValue& value = method_->get_output(i);
+      if (!value.isTensor()) continue;
+      const auto& tensor = value.toTensor();
+      // Not null: in the plan, a constant of the file, or the input itself.
+      if (tensor.const_data_ptr() != nullptr || tensor.nbytes() == 0) continue;
+      const std::size_t size = tensor.nbytes();
+      AlignedBuffer buffer = make_aligned_buffer(size);
+      if (!buffer) {
+        return {Code::kOutOfMemory,
+                doing + ": no memory for an output of " + std::to_string(size) + " bytes"};
+      }
+      const et::Error error = method_->set_output_data_ptr(buffer.get(), size, i);
+      if (error != et::Error::Ok) return runtime_error(error, doing, log);
+      output_buffers_.push_back(std::move(buffer));
+    }
+    return {};
+  }
+
   // In order of construction: each stands on the ones above it.
   CountedProgram counted_;
   ModelInfo info_;
@@ -399,6 +421,7 @@ class ExecutorchModel final : public Model {
   std::vector<::executorch::aten::DimOrderType> input_dim_order_;
   std::vector<::executorch::aten::StridesType> input_strides_;
   std::optional<::executorch::aten::TensorImpl> input_tensor_;
+  std::vector<AlignedBuffer> output_buffers_;
   LoadedMethod method_;
   float* input_ = nullptr;
 };

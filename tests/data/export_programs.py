@@ -184,6 +184,14 @@ CASES: dict[str, Case] = {
         "input and output outside the memory plan", Logits(3), delegated=False,
         plan_input=False, plan_output=False,
     ),
+    "unplanned_two_outputs": Case(
+        "two outputs outside the memory plan", Then(3, lambda x: (x, x.mean(dim=1))),
+        plan_output=False, delegated=False,
+    ),
+    "unplanned_identity": Case(
+        "the output is the input's own memory, outside the plan", Only(lambda x: x),
+        plan_input=False, plan_output=False, delegated=False,
+    ),
     "log_c3": Case("log of the logits: NaN and -inf", Then(3, log_of), delegated=False),
     "reciprocal_c3": Case("1 / logits: +inf", Then(3, one_over), delegated=False),
     "quantized_c3": Case("int8 weights and activations", Quantizable(), quantized=True),
