@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import weakref
@@ -33,6 +34,9 @@ _DEFAULT_RESAMPLE: Resample = "bilinear"
 _EXIT_PATIENCE = 5.0
 
 _modules: weakref.WeakSet[ImageSegmentationModule] = weakref.WeakSet()
+
+# Without it Python prints the runtime's errors to stderr where the application logs nothing.
+logging.getLogger("etseg").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
