@@ -51,11 +51,11 @@ def overlay(
     painted = np.asarray(cv2.addWeighted(bgr, 1.0 - alpha, colours[argmax], alpha, 0.0), np.uint8)
     if background is not None:
         np.copyto(painted, bgr, where=(argmax == background)[..., None])
-    # An outline, so that a label can be seen on something of its own colour.
-    width = max(1, round(min(height, width) / 300))
-    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    # A white outline, so that a label can be seen on something of its own colour.
+    thickness = 1 + round(min(height, width) / 300)
+    kernel = np.ones((thickness, thickness), np.uint8)
     edge = cv2.morphologyEx(argmax.astype(np.float32), cv2.MORPH_GRADIENT, kernel) > 0
-    np.copyto(painted, colours[argmax], where=(edge & (argmax != background))[..., None])
+    painted[edge] = 255
     return painted
 
 
