@@ -33,7 +33,8 @@ struct Postprocessor::Impl {
   std::vector<float> planar;
 };
 
-Postprocessor::Postprocessor(Activation activation) : impl_(new Impl{activation, std::nullopt, {}}) {}
+Postprocessor::Postprocessor(Activation activation)
+    : impl_(new Impl{activation, std::nullopt, {}}) {}
 Postprocessor::~Postprocessor() = default;
 Postprocessor::Postprocessor(Postprocessor&&) noexcept = default;
 Postprocessor& Postprocessor::operator=(Postprocessor&&) noexcept = default;

@@ -132,8 +132,8 @@ bool PostprocessRunner::bring_into_range(std::int64_t count) {
 
 void PostprocessRunner::reserve_scratch(std::int64_t channels, std::int64_t width, int workers) {
   constexpr std::int64_t kLine = 64 / sizeof(float);
-  const std::int64_t vectors = 2 * kMaxLanes * (channels + 1);
-  const std::int64_t classes = (channels + 3 + kLine - 1) / kLine * kLine;
+  const std::int64_t vectors = 2 * kMaxLanes * channels;
+  const std::int64_t classes = (channels + kLine - 1) / kLine * kLine;
   const std::int64_t integers = classes + (width + kLine - 1) / kLine * kLine;
   grow(vectors_, workers * vectors + kLine);
   grow(integers_, workers * integers);
@@ -183,8 +183,7 @@ void PostprocessRunner::upsample(const LogitsView& source, const PostprocessTarg
       for (;;) {
         const std::size_t band = next_band.fetch_add(1, std::memory_order_relaxed);
         if (band >= plan_.bands.size()) break;
-        kernels_.upsample_labels(args, plan_.bands[band], scratch);
-        if (out_.plane_count > 0) kernels_.upsample_planes(args, plan_.bands[band], scratch);
+        kernels_.upsample(args, plan_.bands[band], scratch);
       }
     }
   });

@@ -26,8 +26,7 @@ struct ManyChannels {
       for (std::int64_t c = 0; c < logits.channels; ++c) {
         const float* from = logits.data + c * logits.plane_size + at;
         for (int v = 0; v < kVectors; ++v) {
-          const F32 x = load_(from + v * kLanes) - top.best[v];
-          sum[v] += exp_in_range(x < kExpMin ? broadcast(kExpMin) : x);
+          sum[v] += exp_in_range(at_least(kExpMin, load_(from + v * kLanes) - top.best[v]));
         }
       }
       for (int v = 0; v < kVectors; ++v) scale[v] = bad[v] ? broadcast(kNaN) : 1.0F / sum[v];

@@ -9,6 +9,19 @@ namespace etseg::ETSEG_ISA_NAMESPACE {
 inline constexpr float kExpMin = -87.0F;  // results stay normal numbers
 inline constexpr float kExpMax = 88.0F;
 
+// GCC sees a maximum in  a > b ? a : b  only where it does not see that one of them is constant.
+static inline F32 opaque(float x) {
+#if defined(__SSE2__)
+  asm("" : "+x"(x));
+#endif
+  return broadcast(x);
+}
+static inline F32 at_least(float least, F32 x) { return max(x, opaque(least)); }
+static inline F32 at_most(float most, F32 x) {
+  const F32 bound = opaque(most);
+  return x < bound ? x : bound;
+}
+
 // For x in [kExpMin, kExpMax] only. With x = n ln 2 + r: 2^n (1 + r + r^2 q(r)), where q is the
 // minimax polynomial of degree 4 on |r| <= ln 2 / 2 (its own error, 3e-9, drowns in the rounding).
 static inline F32 exp_in_range(F32 x) {
@@ -26,8 +39,7 @@ static inline F32 exp_in_range(F32 x) {
 
 // For every x that is not NaN; zero where the result would be below the normal numbers.
 static inline F32 exp(F32 x) {
-  const F32 low = x < kExpMin ? broadcast(kExpMin) : x;
-  const F32 e = exp_in_range(low > kExpMax ? broadcast(kExpMax) : low);
+  const F32 e = exp_in_range(at_most(kExpMax, at_least(kExpMin, x)));
   return x < kExpMin ? F32{} : e;
 }
 

@@ -85,20 +85,18 @@ struct UpsampleArgs {
 
 // Of one thread.
 struct UpsampleScratch {
-  float* vectors;          // 2 * kMaxLanes * (channels + 1)
-  std::int32_t* classes;   // channels + 3
+  float* vectors;          // 2 * kMaxLanes * channels
+  std::int32_t* classes;   // channels
   std::int32_t* run_ends;  // source width
 };
 
-// A class that is inactive at all corners of a cell is left out of its denominator if some label
-// of the cell is nowhere more than this below the greatest.
-inline constexpr float kMaxLabelGap = 4.0F;
+// A label of a cell is steady if it is nowhere in it more than this below the greatest class.
+inline constexpr float kMaxLabelGap = 8.0F;
 
 struct PostprocessKernels {
   void (*activate)(const ActivateArgs&, std::int64_t begin, std::int64_t end);  // pixels
   std::uint32_t (*classify)(const ClassifyArgs&, std::int64_t begin, std::int64_t end);
-  void (*upsample_labels)(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
-  void (*upsample_planes)(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
+  void (*upsample)(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
   void (*exp)(const float* x, float* y, std::int64_t n);  // for the tests
 };
 
@@ -110,6 +108,7 @@ namespace ETSEG_ISA_NAMESPACE {
 void activate(const ActivateArgs&, std::int64_t begin, std::int64_t end);
 std::uint32_t classify(const ClassifyArgs&, std::int64_t begin, std::int64_t end);
 void upsample_labels(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
+// After upsample_labels() of the same band: it reads the runs that were found.
 void upsample_planes(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
 
 }  // namespace ETSEG_ISA_NAMESPACE

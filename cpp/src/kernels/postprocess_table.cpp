@@ -11,10 +11,14 @@ void exp_of_array(const float* x, float* y, std::int64_t n) {
   }
 }
 
+void upsample(const UpsampleArgs& args, const UpsampleBand& band, const UpsampleScratch& scratch) {
+  upsample_labels(args, band, scratch);
+  if (args.out.plane_count > 0) upsample_planes(args, band, scratch);
+}
+
 }  // namespace
 
 extern const PostprocessKernels kPostprocessKernels;
-const PostprocessKernels kPostprocessKernels = {activate, classify, upsample_labels,
-                                                upsample_planes, exp_of_array};
+const PostprocessKernels kPostprocessKernels = {activate, classify, upsample, exp_of_array};
 
 }  // namespace etseg::ETSEG_ISA_NAMESPACE

@@ -4,36 +4,57 @@
 namespace etseg::ETSEG_ISA_NAMESPACE {
 namespace {
 
-// Two vectors of scratch per class: its line first, later the start and the ratio of its powers.
-float* slot(const UpsampleScratch& scratch, std::int64_t c) {
-  return scratch.vectors + 2 * c * kLanes;
+// The classes that count in the denominators between some source columns, and those asked for.
+struct ClassList {
+  std::int32_t* classes;
+  std::int64_t count = 0;
+  std::int64_t first = 0, last = -1;  // source columns
+};
+
+// Lists are made for more columns than one block's, to be made less often.
+constexpr std::int64_t kListedColumns = 32;
+
+void list_classes(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
+                  ClassList& list) {
+  list.first = block.first;
+  list.last = block.first + kListedColumns - 1;
+  if (list.last < block.last) list.last = block.last;
+  if (list.last > args.width - 1) list.last = args.width - 1;
+  list.count = 0;
+  for (std::int64_t word = 0; word * 32 < args.logits.channels; ++word) {
+    const std::uint32_t* row = args.active + word * args.logits.plane_size;
+    std::uint32_t bits = 0;
+    for (std::int64_t x = list.first; x <= list.last; ++x) {
+      bits |= row[band.upper * args.width + x] | row[band.lower * args.width + x];
+    }
+    for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
+      const std::int64_t label = args.out.planes[p].label;
+      if (label / 32 == word) bits |= std::uint32_t{1} << (label % 32);
+    }
+    for (; bits != 0; bits &= bits - 1) {
+      list.classes[list.count++] = static_cast<std::int32_t>(word * 32 + __builtin_ctz(bits));
+    }
+  }
 }
 
-bool is_active_anywhere(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
-                        std::int64_t word, std::uint32_t* bits) {
-  const std::uint32_t* upper =
-      args.active + word * args.logits.plane_size + band.upper * args.width;
-  const std::uint32_t* lower =
-      args.active + word * args.logits.plane_size + band.lower * args.width;
-  std::uint32_t seen = 0;
-  for (std::int64_t x = block.first; x <= block.last; ++x) seen |= upper[x] | lower[x];
-  *bits = seen;
-  return seen != 0;
+void list_all_classes(const UpsampleArgs& args, ClassList& list) {
+  list.last = list.first - 1;  // of no columns: the next block makes its own
+  for (list.count = 0; list.count < args.logits.channels; ++list.count) {
+    list.classes[list.count] = static_cast<std::int32_t>(list.count);
+  }
 }
 
-// Is there a label that is nowhere in the block far below the greatest class?
-bool has_steady_label(const UpsampleArgs& args, const UpsampleBand& band, const Block& block) {
-  const std::int32_t steady = args.labels[band.upper * args.width + block.first];
-  if (steady < 0) return false;
-  const float* candidate = args.logits.data + steady * args.logits.plane_size;
+bool is_steady(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
+               std::int32_t label) {
+  if (label < 0) return false;
+  const float* own = args.logits.data + label * args.logits.plane_size;
   const std::int64_t rows[2] = {band.upper, band.lower};
   for (std::int64_t row : rows) {
     for (std::int64_t x = block.first; x <= block.last; ++x) {
       const std::int64_t at = row * args.width + x;
-      const std::int32_t label = args.labels[at];
-      if (label == steady) continue;
-      if (label < 0) return false;
-      if (args.logits.data[label * args.logits.plane_size + at] - candidate[at] > kMaxLabelGap) {
+      const std::int32_t top = args.labels[at];
+      if (top == label) continue;
+      if (top < 0 || args.logits.data[top * args.logits.plane_size + at] - own[at] > kMaxLabelGap) {
         return false;
       }
     }
@@ -41,145 +62,152 @@ bool has_steady_label(const UpsampleArgs& args, const UpsampleBand& band, const 
   return true;
 }
 
-// The classes that count in the block's denominators, and those asked for.
-std::int64_t find_classes(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
-                          std::int32_t* classes) {
-  const std::int64_t channels = args.logits.channels;
-  std::int64_t count = 0;
-  if (args.active == nullptr || !block.one_vector || !has_steady_label(args, band, block)) {
-    for (; count < channels; ++count) classes[count] = static_cast<std::int32_t>(count);
-    return count;
-  }
-  for (std::int64_t word = 0; word * 32 < channels; ++word) {
-    std::uint32_t bits = 0;
-    is_active_anywhere(args, band, block, word, &bits);
-    for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
-      const std::int64_t label = args.out.planes[p].label;
-      if (label / 32 == word) bits |= std::uint32_t{1} << (label % 32);
-    }
-    for (; bits != 0; bits &= bits - 1) {
-      classes[count++] = static_cast<std::int32_t>(word * 32 + __builtin_ctz(bits));
-    }
-  }
-  return count;
+// A label of the block that is nowhere in it far below the greatest class; -1 if there is none.
+// Logits relative to it are at most kMaxLabelGap, its own power is 1, and every class that is
+// inactive at all source pixels weighs next to nothing beside it.
+std::int32_t steady_label(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
+                          const std::int32_t* run_ends) {
+  const std::int32_t first = args.labels[band.upper * args.width + block.first];
+  if (run_ends[block.first] > block.last) return first;
+  if (is_steady(args, band, block, first)) return first;
+  const std::int32_t last = args.labels[band.lower * args.width + block.last];
+  return is_steady(args, band, block, last) ? last : -1;
 }
 
-void store_plane(const UpsampleArgs& args, const UpsampleBand& band, const Block& block, float* to,
-                 std::int64_t j, F32 value) {
-  store_part(to + (band.y + j) * args.target_width + block.x, value, block.lanes);
+void store_plane(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
+                 std::int64_t p, std::int64_t j, F32 value) {
+  float* to = args.out.planes[p].data + (band.y + j) * args.target_width + block.x;
+  store_part(to, value, block.lanes);
 }
 
-// Bounds of the geometric way below. Powers are kept within e^+-kDeepest. A class that goes from
-// below -kDeepest to above -kShallow within a band is too steep for it; otherwise one that is held
-// at -kDeepest weighs less than e^-kShallow, which beside a denominator of kLeastSum is nothing.
+// Powers are kept within e^-kDeepest and e^kMaxLabelGap. A class that goes from below -kDeepest to
+// above -kShallow within a band is too steep for a geometric sequence that starts there; any other
+// that is held at -kDeepest weighs less than e^-kShallow.
 constexpr float kDeepest = 64.0F;
-constexpr float kShallow = 32.0F;
-constexpr float kLeastSum = 4.5e-5F;
+constexpr float kShallow = 28.0F;
+
+// The powers of a class, relative to the steady label, in the rows of a band.
+struct Sequence {
+  F32 power;  // in the first row
+  F32 ratio;  // of each row to the one before
+};
+
+struct Band {
+  F32 first, last;  // fractions of its rows
+  F32 per_step;
+};
+
+Sequence sequence_of(Line line, const Band& rows, I32* steep) {
+  const F32 first = at_fraction(line, rows.first);
+  const F32 last = at_fraction(line, rows.last);
+  const F32 from = at_least(-kDeepest, first);
+  const F32 to = at_least(-kDeepest, last);
+  *steep |= ((first < -kDeepest) & (last > -kShallow)) | ((last < -kDeepest) & (first > -kShallow));
+  return {exp_in_range(from), exp_in_range((to - from) * rows.per_step)};
+}
+
+// Adds the next kClasses classes to the denominators of the rows.
+template <int kClasses>
+void add_sequences(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
+                   const Band& rows, Line reference, const std::int32_t* classes, float* slots,
+                   F32* sums, I32* steep) {
+  Sequence sequence[kClasses];
+  for (int k = 0; k < kClasses; ++k) {
+    const Line line = line_of_class(args, band, block, classes[k]) - reference;
+    sequence[k] = sequence_of(line, rows, steep);
+    float* slot = slots + 2 * kLanes * classes[k];
+    store(slot, sequence[k].power);
+    store(slot + kLanes, sequence[k].ratio);
+  }
+  for (std::int64_t j = 0; j < band.rows; ++j) {
+    F32 sum = sequence[0].power;
+    for (int k = 1; k < kClasses; ++k) sum += sequence[k].power;
+    sums[j] += sum;
+    for (int k = 0; k < kClasses; ++k) sequence[k].power *= sequence[k].ratio;
+  }
+}
 
 // Down a column every logit is a straight line, so its powers at evenly spaced rows are a geometric
-// sequence: two exponentials per class and band, then one multiplication per row. Powers are taken
-// relative to the line between the greatest logits of the first row and of the last.
-// False if the band is too steep; then nothing has been written.
-bool softmax_by_ratios(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
-                       const UpsampleScratch& scratch, std::int64_t count, I32 bad) {
-  std::int32_t* classes = scratch.classes;
-  const F32 first_fraction = broadcast(args.y_fraction[band.y]);
-  const F32 last_fraction = broadcast(args.y_fraction[band.y + band.rows - 1]);
-  F32 first_top = broadcast(-kInfinity);
-  F32 last_top = broadcast(-kInfinity);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const Line line = line_of_class(args, band, block, classes[i]);
-    const F32 first = at_fraction(line, first_fraction);
-    const F32 last = at_fraction(line, last_fraction);
-    first_top = max(first, first_top);
-    last_top = max(last, last_top);
-    store(slot(scratch, classes[i]), first);
-    store(slot(scratch, classes[i]) + kLanes, last);
-  }
-  const F32 per_step = broadcast(1.0F / static_cast<float>(band.rows - 1));
+// sequence: two exponentials per class and band, then one multiplication per row. False if the
+// band is too steep for that; then nothing has been written.
+[[gnu::noinline]] bool softmax_by_ratios(const UpsampleArgs& args, const UpsampleBand& band,
+                                         const Block& block, const ClassList& list,
+                                         std::int32_t steady, float* slots) {
+  const Line reference = line_of_class(args, band, block, steady);
+  const Band rows = {broadcast(args.y_fraction[band.y]),
+                     broadcast(args.y_fraction[band.y + band.rows - 1]),
+                     broadcast(1.0F / static_cast<float>(band.rows - 1))};
+  F32 sums[kMaxBandRows];
+  for (std::int64_t j = 0; j < band.rows; ++j) sums[j] = F32{};
   I32 steep = {};
-  for (std::int64_t i = 0; i < count; ++i) {
-    float* at = slot(scratch, classes[i]);
-    const F32 first = load<F32>(at) - first_top;
-    const F32 last = load<F32>(at + kLanes) - last_top;
-    steep |= (first < -kDeepest) & (last > -kShallow);
-    steep |= (last < -kDeepest) & (first > -kShallow);
-    const F32 from = max(first, broadcast(-kDeepest));
-    const F32 to = max(last, broadcast(-kDeepest));
-    store(at, exp_in_range(from));
-    store(at + kLanes, exp_in_range((to - from) * per_step));
+  std::int64_t i = 0;
+  for (; i + 4 <= list.count; i += 4) {
+    add_sequences<4>(args, band, block, rows, reference, list.classes + i, slots, sums, &steep);
+  }
+  for (; i < list.count; ++i) {
+    add_sequences<1>(args, band, block, rows, reference, list.classes + i, slots, sums, &steep);
   }
   if (any(steep)) return false;
-
-  // Four classes at a time, so that the running sums are loaded and stored less often.
-  const std::int64_t zero = args.logits.channels;
-  store(slot(scratch, zero), F32{});
-  store(slot(scratch, zero) + kLanes, F32{});
-  for (std::int64_t i = count; i < count + 3; ++i) classes[i] = static_cast<std::int32_t>(zero);
-  F32 sums[kMaxBandRows];
-  for (std::int64_t i = 0; i < count; i += 4) {
-    F32 power[4];
-    F32 ratio[4];
-    for (int k = 0; k < 4; ++k) {
-      power[k] = load<F32>(slot(scratch, classes[i + k]));
-      ratio[k] = load<F32>(slot(scratch, classes[i + k]) + kLanes);
-    }
-    for (std::int64_t j = 0; j < band.rows; ++j) {
-      const F32 four = (power[0] + power[1]) + (power[2] + power[3]);
-      sums[j] = i == 0 ? four : sums[j] + four;
-      for (int k = 0; k < 4; ++k) power[k] *= ratio[k];
-    }
-  }
-  I32 cancelled = {};
-  for (std::int64_t j = 0; j < band.rows; ++j) {
-    cancelled |= sums[j] < kLeastSum;
-    sums[j] = bad ? broadcast(kNaN) : 1.0F / sums[j];
-  }
-  if (any(cancelled)) return false;
+  for (std::int64_t j = 0; j < band.rows; ++j) sums[j] = 1.0F / sums[j];
   for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
-    const float* at = slot(scratch, args.out.planes[p].label);
-    F32 power = load<F32>(at);
-    const F32 ratio = load<F32>(at + kLanes);
+    const float* slot = slots + 2 * kLanes * args.out.planes[p].label;
+    F32 power = load<F32>(slot);
+    const F32 ratio = load<F32>(slot + kLanes);
     for (std::int64_t j = 0; j < band.rows; ++j) {
-      store_plane(args, band, block, args.out.planes[p].data, j, power * sums[j]);
+      store_plane(args, band, block, p, j, power * sums[j]);
       power *= ratio;
     }
   }
   return true;
 }
 
-// One exponential per class and pixel.
-void softmax_by_pixel(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
-                      const UpsampleScratch& scratch, std::int64_t count, I32 bad) {
-  const std::int32_t* classes = scratch.classes;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const Line line = line_of_class(args, band, block, classes[i]);
-    store(slot(scratch, classes[i]), line.start);
-    store(slot(scratch, classes[i]) + kLanes, line.slope);
-  }
-  const auto value = [&scratch](std::int64_t c, F32 fraction) {
-    const float* at = slot(scratch, c);
-    return at_fraction({load<F32>(at), load<F32>(at + kLanes)}, fraction);
-  };
-  for (std::int64_t j = 0; j < band.rows; ++j) {
-    const F32 fraction = broadcast(args.y_fraction[band.y + j]);
-    F32 top = value(classes[0], fraction);
-    for (std::int64_t i = 1; i < count; ++i) top = max(value(classes[i], fraction), top);
-    F32 sum = {};
-    for (std::int64_t i = 0; i < count; ++i) {
-      sum += exp_in_range(max(value(classes[i], fraction) - top, broadcast(kExpMin)));
+// One exponential per class and pixel. Without a steady label, relative to the greatest class of
+// each pixel, which takes another look at the classes.
+template <bool kSteady>
+[[gnu::noinline]] void softmax_by_pixel(const UpsampleArgs& args, const UpsampleBand& band,
+                                        const Block& block, const ClassList& list,
+                                        std::int32_t steady) {
+  const float* fractions = args.y_fraction + band.y;
+  Line reference = {};
+  F32 sums[kMaxBandRows] = {};
+  F32 tops[kMaxBandRows];
+  if (kSteady) {
+    reference = line_of_class(args, band, block, steady);
+  } else {
+    for (std::int64_t j = 0; j < band.rows; ++j) tops[j] = broadcast(-kInfinity);
+    for (std::int64_t i = 0; i < list.count; ++i) {
+      const Line line = line_of_class(args, band, block, list.classes[i]);
+      for (std::int64_t j = 0; j < band.rows; ++j) {
+        tops[j] = max(at_fraction(line, broadcast(fractions[j])), tops[j]);
+      }
     }
-    const F32 scale = bad ? broadcast(kNaN) : 1.0F / sum;
-    for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
-      const F32 power = exp(value(args.out.planes[p].label, fraction) - top);
-      store_plane(args, band, block, args.out.planes[p].data, j, power * scale);
+  }
+  const auto relative = [&](Line line, std::int64_t j) {
+    const F32 value = at_fraction(line, broadcast(fractions[j]));
+    return kSteady ? value : value - tops[j];
+  };
+  for (std::int64_t i = 0; i < list.count; ++i) {
+    const Line line = line_of_class(args, band, block, list.classes[i]) - reference;
+    for (std::int64_t j = 0; j < band.rows; ++j) {
+      sums[j] += exp_in_range(at_least(kExpMin, relative(line, j)));
+    }
+  }
+  const I32 bad = kSteady ? I32{} : nonfinite_lanes(args, band, block);
+  for (std::int64_t j = 0; j < band.rows; ++j) {
+    sums[j] = bad ? broadcast(kNaN) : 1.0F / sums[j];
+  }
+  for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
+    const Line line = line_of_class(args, band, block, args.out.planes[p].label) - reference;
+    for (std::int64_t j = 0; j < band.rows; ++j) {
+      store_plane(args, band, block, p, j, exp(relative(line, j)) * sums[j]);
     }
   }
 }
 
 // No denominator: one channel, or probabilities already.
-void planes_by_themselves(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
-                          I32 bad) {
+[[gnu::noinline]] void planes_by_themselves(const UpsampleArgs& args, const UpsampleBand& band,
+                                            const Block& block) {
+  const I32 bad = nonfinite_lanes(args, band, block);
   const bool one_channel = args.logits.channels == 1;
   for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
     const std::int64_t label = args.out.planes[p].label;
@@ -188,7 +216,7 @@ void planes_by_themselves(const UpsampleArgs& args, const UpsampleBand& band, co
       F32 value = at_fraction(line, broadcast(args.y_fraction[band.y + j]));
       if (one_channel) value = one_channel_probability(args.activation, value);
       if (one_channel && label == 1) value = 1.0F - value;
-      store_plane(args, band, block, args.out.planes[p].data, j, bad ? broadcast(kNaN) : value);
+      store_plane(args, band, block, p, j, bad ? broadcast(kNaN) : value);
     }
   }
 }
@@ -197,17 +225,23 @@ void planes_by_themselves(const UpsampleArgs& args, const UpsampleBand& band, co
 
 void upsample_planes(const UpsampleArgs& args, const UpsampleBand& band,
                      const UpsampleScratch& scratch) {
+  ClassList list = {scratch.classes};
   for (std::int64_t x = 0; x < args.target_width; x += kLanes) {
     const Block block = make_block(args, x);
-    const I32 bad = nonfinite_lanes(args, band, block);
     if (args.logits.channels == 1 || args.activation == PixelActivation::kNone) {
-      planes_by_themselves(args, band, block, bad);
+      planes_by_themselves(args, band, block);
       continue;
     }
-    const std::int64_t count = find_classes(args, band, block, scratch.classes);
+    const std::int32_t steady = steady_label(args, band, block, scratch.run_ends);
+    if (steady < 0) {
+      list_all_classes(args, list);
+      softmax_by_pixel<false>(args, band, block, list, steady);
+      continue;
+    }
+    if (block.first < list.first || block.last > list.last) list_classes(args, band, block, list);
     // Below three rows the ratios would cost as many exponentials as they save.
-    if (band.rows < 3 || !softmax_by_ratios(args, band, block, scratch, count, bad)) {
-      softmax_by_pixel(args, band, block, scratch, count, bad);
+    if (band.rows < 3 || !softmax_by_ratios(args, band, block, list, steady, scratch.vectors)) {
+      softmax_by_pixel<true>(args, band, block, list, steady);
     }
   }
 }
