@@ -2,12 +2,13 @@
 
 Nothing here imports etseg, and nothing is shared with it. Positions in an image are exact
 fractions, kept as integers: output i of `target` lies at
-((2i + 1) * source - target) / (2 * target)
-in a source of `source` pixels, because pixel centres are at one half.
+((2i + 1) * source - target) / (2 * target) in a source of `source` pixels, because pixel centres
+are at one half.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,9 +171,11 @@ class Agreement:
 
 
 def agreement(
-    expected: Maps, argmax: AnyArray, probabilities: dict[int, AnyArray], tie: float = 1e-5
+    expected: Maps, argmax: AnyArray, probabilities: dict[int, AnyArray], tie: float
 ) -> Agreement:
-    """Compares maps (those of the same rows) with the reference's."""
+    """Compares maps (those of the same rows) with the reference's. Where the two most probable
+    labels are no more than `tie` apart, either is right.
+    """
     differs = argmax != expected.argmax
     error = 0.0
     for label, plane in probabilities.items():
@@ -187,3 +190,25 @@ def agreement(
         pixels=argmax.size,
         error=error,
     )
+
+
+def compare(
+    results: Sequence[tuple[AnyArray, dict[int, AnyArray]]],
+    logits: AnyArray,
+    activation: str,
+    every: int = 1,
+    tie: float = 1e-5,
+) -> list[Agreement]:
+    """Compares whole results (ARGMAX, and maps by label), or every n-th row of them, with what the
+    reference makes of the logits; in bands, to bound the memory. The results are of one size.
+    """
+    size = results[0][0].shape
+    total = [Agreement(0, 0, 0, 0.0)] * len(results)
+    band = 128 * every
+    for start in range(0, size[0], band):
+        rows = slice(start, min(start + band, size[0]), every)
+        expected = postprocess(logits, size, activation, rows)
+        for i, (argmax, maps) in enumerate(results):
+            planes = {label: plane[rows] for label, plane in maps.items()}
+            total[i] += agreement(expected, argmax[rows], planes, tie)
+    return total

@@ -8,7 +8,7 @@ a program that returns its input.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,10 @@ SIZES = {
     "1080p": (1080, 1920),
     "12mp": (3024, 4032),
 }
-# Two maps are equal if they differ by no more than float32 arithmetic explains. Probabilities are
-# at most 1, one rounding is 6e-8, and there are some ten of them and an exponential: 1e-6. The
-# promise is 1e-5.
-TOLERANCE = 1e-6
+# Maps are equal if they differ by no more than float32 arithmetic explains. Probabilities are at
+# most 1 and one rounding is 6e-8; there are some ten of them and an exponential, 7e-7 was the most
+# ever seen, and another processor's instructions may round otherwise. The promise is 1e-5.
+TOLERANCE = 2e-6
 
 
 def all_labels(module: etseg.ImageSegmentationModule) -> list[str]:
@@ -50,22 +50,16 @@ def network_output(loaded: Loaded, name: str, image: Image) -> npt.NDArray[np.fl
 
 
 def compare(
-    result: etseg.SegmentationResult,
+    results: Sequence[etseg.SegmentationResult],
     logits: npt.NDArray[np.float32],
     activation: str,
     every: int = 1,
-) -> reference.Agreement:
-    """All maps of the result with the reference's; in bands, to bound the memory."""
-    height = result.size[0]
-    labels = [key for key in result if getattr(key, "name", key) != "ARGMAX"]
-    total = reference.Agreement(0, 0, 0, 0.0)
-    band = 128 * every
-    for start in range(0, height, band):
-        rows = slice(start, min(start + band, height), every)
-        expected = reference.postprocess(logits, result.size, activation, rows)
-        planes = {int(label): result[label][rows] for label in labels}
-        total += reference.agreement(expected, result.argmax[rows], planes)
-    return total
+) -> list[reference.Agreement]:
+    """All maps of each result with the reference's."""
+    pairs = [
+        (result.argmax, {int(key): result[key] for key in list(result)[1:]}) for result in results
+    ]
+    return reference.compare(pairs, logits, activation, every)
 
 
 class TestAfterTheNetwork:
@@ -92,14 +86,15 @@ class TestAfterTheNetwork:
         assert activation is not None
         # At 12 megapixels the reference looks at every 7th row: 7 meets every phase of the cells.
         every = 7 if resize and size == "12mp" else 1
-        for classes in (labels, labels[-6::5], []):
-            result = module.forward(image, classes, resize)
+        asked = (labels, labels[-6::5], [])
+        results = [module.forward(image, classes, resize) for classes in asked]
+        found = compare(results, logits, activation, every)
+        for classes, result, agreement in zip(asked, results, found, strict=True):
+            measured(f"{len(classes)} classes", agreement)
             assert result.size == (SIZES[size] if resize else module.output_size)
             assert len(result) == 1 + len(classes)
-            found = compare(result, logits, activation, every)
-            measured(f"{len(classes)} classes", found)
-            assert found.wrong == 0
-            assert found.error <= TOLERANCE
+            assert agreement.wrong == 0
+            assert agreement.error <= TOLERANCE
 
     @pytest.mark.parametrize("size", [(37, 53), (256, 256), (1080, 1920)])
     def test_sigmoid(
@@ -114,7 +109,7 @@ class TestAfterTheNetwork:
         image = photo_of_size(*size)
         logits = network_output(loaded, "selfie", image)
         result = module.forward(image, ["SELFIE", "BACKGROUND"], resize=True)
-        found = compare(result, logits * 1.0, "sigmoid")
+        [found] = compare([result], logits, "sigmoid")
         measured("sigmoid", found)
         assert found.wrong == 0
         assert found.error <= TOLERANCE
@@ -289,7 +284,7 @@ class TestRules:
         np.testing.assert_array_equal(result.argmax[void], 0)
         if name == "reciprocal_c3":
             assert result.argmax[~void].any()  # 0 is not simply everywhere
-        found = compare(result, logits, activation)
+        [found] = compare([result], logits, activation)
         assert found.wrong == 0
         largest = float(np.nanmax(np.abs(logits))) if activation == "none" else 1.0
         assert found.error <= TOLERANCE * max(largest, 1.0)
