@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from . import _native
-from ._errors import InvalidConfigError, InvalidUserInputError, ModuleNotLoadedError
-from ._labels import Label, LabelSet
+from ._catalogue import CATALOGUE, with_published
+from ._errors import (
+    InvalidConfigError,
+    InvalidModelSourceError,
+    InvalidUserInputError,
+    ModuleNotLoadedError,
+)
+from ._labels import Label, Labels, LabelSet
 from ._metadata import complete
 from ._model_files import locate
 from ._results import SegmentationResult, Timings
@@ -53,6 +59,7 @@ class _Session:
     def open(cls, spec: ModelSpec, path: os.PathLike[str]) -> _Session:
         model = _native.Model(os.fspath(path))
         spec = complete(spec, model.metadata, os.fspath(path))
+        spec = with_published(spec, model.channels)
         labels = _labels_for(spec, model.channels)
         mean = spec.mean or (0.0, 0.0, 0.0)
         std = spec.std or (1.0, 1.0, 1.0)
@@ -103,6 +110,64 @@ class ImageSegmentationModule:
         self._swap = threading.Lock()
         _modules.add(self)
 
+    @classmethod
+    def from_model_name(
+        cls,
+        name: str,
+        on_download_progress_callback: Callable[[float], object] | None = None,
+        *,
+        argmax_dtype: Literal["int32", "uint8"] = "int32",
+    ) -> Self:
+        """A module with a model of the catalogue loaded.
+
+        Args:
+            name: one of the keys of :data:`CATALOGUE`, such as "selfie-segmentation".
+            on_download_progress_callback: as for :meth:`load`.
+            argmax_dtype: as for the class.
+
+        Raises:
+            InvalidModelSourceError: there is no such name; the message lists those there are.
+            EtsegError: whatever :meth:`load` raises.
+        """
+        if name not in CATALOGUE:
+            raise InvalidModelSourceError(
+                f"no model of the catalogue is named {name!r}; there are {', '.join(CATALOGUE)}"
+            )
+        module = cls(argmax_dtype=argmax_dtype)
+        module.load(CATALOGUE[name], on_download_progress_callback)
+        return module
+
+    @classmethod
+    def from_custom_model(
+        cls,
+        source: Source,
+        *,
+        labels: Labels | None = None,
+        mean: Iterable[float] | None = None,
+        std: Iterable[float] | None = None,
+        on_download_progress_callback: Callable[[float], object] | None = None,
+        argmax_dtype: Literal["int32", "uint8"] = "int32",
+        **fields: Any,
+    ) -> Self:
+        """A module with a model of your own loaded.
+
+        Args:
+            source: a path, ``file://`` URI or http(s) URL.
+            labels: as in :class:`ModelSpec`; what is None is taken as :meth:`load` says.
+            mean: likewise.
+            std: likewise.
+            on_download_progress_callback: as for :meth:`load`.
+            argmax_dtype: as for the class.
+            fields: further fields of :class:`ModelSpec`, such as ``activation`` or ``sha256``.
+
+        Raises:
+            EtsegError: whatever :meth:`load` raises.
+        """
+        module = cls(argmax_dtype=argmax_dtype)
+        spec = {"model_source": source, "labels": labels, "mean": mean, "std": std, **fields}
+        module.load(spec, on_download_progress_callback)
+        return module
+
     def load(
         self,
         model: ModelSpec | Mapping[str, Any] | Source,
@@ -111,7 +176,8 @@ class ImageSegmentationModule:
         """Loads a model, in place of the one that is loaded.
 
         The one that is loaded goes only when the new one is ready: after an error it is still
-        there. What neither the spec nor the program's own metadata says is taken to be usual: the
+        there. A file that is named as a published one takes from the catalogue what neither the
+        spec nor the program's own metadata says. What nobody says is taken to be usual: the
         image is scaled to 0..1 (mean 0, std 1); the activation is "none" for one output channel,
         else "softmax"; 21 channels are :class:`DeeplabLabel`, one is
         :class:`SelfieSegmentationLabel`, any other number ``CLASS_0``, ``CLASS_1``, ...
@@ -121,14 +187,16 @@ class ImageSegmentationModule:
         Args:
             model: a constant such as :data:`SELFIE_SEGMENTATION`, a :class:`ModelSpec`, a mapping
                 with its fields (``{"model_source": ...}``), or a path, ``file://`` URI or URL.
-            on_download_progress_callback: called with 0.0 to 1.0 while the file is fetched; with
-                1.0 alone when it is there already. What it raises cancels the load.
+            on_download_progress_callback: called with 0.0 to 1.0 while the file is downloaded,
+                never with less than before; with 1.0 alone when it is there already. What it
+                raises cancels the load. See :mod:`etseg.resources` for where files are kept.
 
         Raises:
             InvalidModelSourceError: `model` is no source of a model.
             InvalidConfigError: the spec does not fit the program, or itself.
             FileReadError: the file cannot be read.
-            DownloadError: the source is a URL.
+            DownloadError: the file cannot be had, or ETSEG_OFFLINE is set.
+            FileWriteError: the cache directory cannot be written to.
             InvalidModelError: the file is damaged, or no segmentation program.
             UnsupportedModelError: the program needs an operator or backend that is not here.
             ForkedProcessError: this process was forked from one that had used etseg.

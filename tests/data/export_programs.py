@@ -9,6 +9,7 @@ that a test can compute too; programs/README.md, which this script writes, lists
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from collections.abc import Callable
@@ -140,6 +141,7 @@ class Case:
     method: str = "forward"
     dynamic: Any = None
     quantized: bool = False
+    constants: dict[str, Any] | None = None  # methods that return a constant
     replace: tuple[bytes, bytes] | None = None  # bytes of the finished file, same length
 
 
@@ -147,6 +149,19 @@ def image(*shape: int, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor
     return (torch.ones(shape, dtype=dtype),)
 
 
+METADATA = json.dumps(
+    {
+        "schema": 1,
+        "name": "three-classes",
+        "labels": ["water", "dry land", "sky"],
+        "mean": [0.25, 0.5, 0.125],
+        "std": [0.5, 0.25, 1.0],
+        "activation": "softmax",
+        "background": "sky",
+        "resample": "antialias",
+        "licence": "CC0-1.0",
+    }
+)
 H, W = torch.export.Dim("height", min=4, max=HEIGHT), torch.export.Dim("width", min=4, max=WIDTH)
 
 CASES: dict[str, Case] = {
@@ -207,6 +222,15 @@ CASES: dict[str, Case] = {
         "height and width of the input bounded, not fixed; delegated", Logits(3),
         dynamic={"image": {2: H, 3: W}},
     ),
+    # Programs that say what they are: tests put other JSON of the same length into the first.
+    "described_c3": Case(
+        "metadata in a constant method",
+        Logits(3),
+        constants={"etseg_metadata": METADATA},
+    ),
+    "described_by_number_c3": Case(
+        "metadata that is no string", Logits(3), constants={"etseg_metadata": 1}
+    ),
     # No segmentation programs.
     "classifier": Case("output [1,10]", Then(10, lambda x: x.mean(dim=(2, 3)))),
     "rank5_output": Case("output [1,1,3,H,W]", Then(3, lambda x: x.unsqueeze(0)), delegated=False),
@@ -262,6 +286,7 @@ def export(case: Case) -> bytes:
     edge = to_edge_transform_and_lower(
         {case.method: exported},
         partitioner=[XnnpackPartitioner()] if case.delegated else [],
+        constant_methods=case.constants,
         compile_config=EdgeCompileConfig(_check_ir_validity=False),
     )
     program = edge.to_executorch(
