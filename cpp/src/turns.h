@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <mutex>
 
@@ -44,6 +45,12 @@ class Turns {
     closed_ = true;
     while (!waiting_.empty()) call_next(false);
     return !busy_;
+  }
+
+  // How many threads wait in take(), at this moment.
+  std::size_t waiting() {
+    const std::lock_guard lock(mutex_);
+    return waiting_.size();
   }
 
  private:

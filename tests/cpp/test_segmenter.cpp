@@ -1,0 +1,453 @@
+// The segmenter's locking: order, close() during a call, one owner of the model. The runtime is a
+// fake, its threads are std::thread, so that ThreadSanitizer sees everything.
+#include "etseg/segmenter.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "check.h"
+#include "thread_executor.h"
+#include "turns.h"
+
+namespace {
+
+using etseg::Activation;
+using etseg::Code;
+using etseg::ImageView;
+using etseg::LogitsView;
+using etseg::Model;
+using etseg::ModelInfo;
+using etseg::PostprocessTarget;
+using etseg::ProbabilityPlane;
+using etseg::Result;
+using etseg::Segmenter;
+using etseg::SegmenterOptions;
+using etseg::StageTimes;
+using etseg::Status;
+
+constexpr std::int64_t kHeight = 5;
+constexpr std::int64_t kWidth = 7;
+constexpr std::int64_t kPixels = kHeight * kWidth;
+
+// What happens to a fake model; outlives it.
+struct Record {
+  std::atomic<int> alive = 0;
+  std::atomic<int> freed = 0;
+  std::atomic<int> executed = 0;
+  std::atomic<int> running = 0;
+  std::atomic<bool> overlapped = false;       // two calls in execute() at once
+  std::atomic<bool> freed_while_running = false;
+
+  // A gate in execute(): closed, calls wait in it.
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool gate_open = true;
+  int at_gate = 0;
+
+  std::atomic<bool> fail_next = false;
+  std::atomic<bool> throw_next = false;
+
+  void close_gate() {
+    const std::lock_guard lock(mutex);
+    gate_open = false;
+  }
+  void open_gate() {
+    const std::lock_guard lock(mutex);
+    gate_open = true;
+    changed.notify_all();
+  }
+  void pass_gate() {
+    std::unique_lock lock(mutex);
+    ++at_gate;
+    changed.notify_all();
+    changed.wait(lock, [&] { return gate_open; });
+    --at_gate;
+  }
+  void wait_until_at_gate() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return at_gate > 0; });
+  }
+};
+
+// Logits: the channels of the input, so the result shows which image was segmented.
+class FakeModel final : public Model {
+ public:
+  explicit FakeModel(Record& record, std::int64_t channels = 3) : record_(record) {
+    info_.input_height = info_.output_height = kHeight;
+    info_.input_width = info_.output_width = kWidth;
+    info_.channels = channels;
+    input_.resize(3 * kPixels);
+    output_.resize(static_cast<std::size_t>(channels * kPixels));
+    ++record_.alive;
+  }
+  ~FakeModel() override {
+    if (record_.running != 0) record_.freed_while_running = true;
+    --record_.alive;
+    ++record_.freed;
+  }
+  const ModelInfo& info() const override { return info_; }
+  float* input() override { return input_.data(); }
+
+  Result<LogitsView> execute() override {
+    if (record_.running.fetch_add(1) != 0) record_.overlapped = true;
+    record_.pass_gate();
+    for (std::size_t i = 0; i < output_.size(); ++i) output_[i] = 4.0f * input_[i % input_.size()];
+    ++record_.executed;
+    --record_.running;
+    if (record_.throw_next.exchange(false)) throw std::bad_alloc();
+    if (record_.fail_next.exchange(false)) return Status(Code::kInternal, "as the test wants");
+    return LogitsView{output_.data(), info_.channels, kHeight, kWidth};
+  }
+
+ private:
+  Record& record_;
+  ModelInfo info_;
+  std::vector<float> input_;
+  std::vector<float> output_;
+};
+
+std::shared_ptr<Segmenter> make(
+    Record& record, const etseg::Executor& executor,
+    std::function<Status()> process_check = [] { return Status(); }) {
+  auto segmenter = Segmenter::create(std::make_unique<FakeModel>(record), SegmenterOptions{},
+                                     executor, std::move(process_check));
+  CHECK(segmenter.ok());
+  return std::move(segmenter).value();
+}
+
+struct Maps {
+  std::vector<std::int32_t> argmax = std::vector<std::int32_t>(kPixels, -1);
+  std::vector<float> probability = std::vector<float>(kPixels, -1.0f);
+  bool operator==(const Maps&) const = default;
+};
+
+std::vector<std::uint8_t> image_of(int seed) {
+  std::vector<std::uint8_t> image(3 * kPixels);
+  for (std::size_t i = 0; i < image.size(); ++i) {
+    image[i] = static_cast<std::uint8_t>(i * 37 + static_cast<std::size_t>(seed) * 101);
+  }
+  return image;
+}
+
+Status forward(Segmenter& segmenter, int seed, Maps& maps, StageTimes* times = nullptr) {
+  const std::vector<std::uint8_t> image = image_of(seed);
+  const ImageView view{image.data(), kHeight, kWidth, 3 * kWidth};
+  const ProbabilityPlane plane{1, maps.probability.data()};
+  PostprocessTarget target;
+  target.height = kHeight;
+  target.width = kWidth;
+  target.argmax = maps.argmax.data();
+  target.planes = {&plane, 1};
+  StageTimes unused;
+  return segmenter.forward(view, target, times == nullptr ? unused : *times);
+}
+
+Code code_of(Segmenter& segmenter) {
+  Maps maps;
+  return forward(segmenter, 0, maps).code();
+}
+
+void check_sane(const Record& record) {
+  CHECK(!record.overlapped);
+  CHECK(!record.freed_while_running);
+}
+
+TEST(turns_are_taken_in_the_order_they_were_asked_for) {
+  etseg::Turns turns;
+  CHECK(turns.take());
+  std::vector<int> order;  // guarded by the turns themselves
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&turns, &order, i] {
+      CHECK(turns.take());
+      order.push_back(i);
+      CHECK(!turns.give_back());
+    });
+    while (turns.waiting() != static_cast<std::size_t>(i) + 1) std::this_thread::yield();
+  }
+  CHECK(!turns.give_back());
+  for (std::thread& thread : threads) thread.join();
+  CHECK(order.size() == 16 && std::is_sorted(order.begin(), order.end()));
+}
+
+TEST(closed_turns_turn_everybody_away_and_name_one_cleaner) {
+  etseg::Turns turns;
+  CHECK(turns.take());
+  std::atomic<int> admitted = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) threads.emplace_back([&] { admitted += turns.take() ? 1 : 0; });
+  while (turns.waiting() != 8) std::this_thread::yield();
+  CHECK(!turns.close());  // somebody is inside: that one cleans up
+  for (std::thread& thread : threads) thread.join();
+  CHECK(admitted == 0);
+  CHECK(turns.give_back());
+  CHECK(!turns.close());  // not a second time
+  CHECK(!turns.take());
+
+  etseg::Turns idle;
+  CHECK(idle.close());
+  CHECK(!idle.close());
+}
+
+TEST(threads_get_what_a_serial_caller_gets) {
+  constexpr int kThreads = 8;
+  constexpr int kForwards = 50;
+  Record record;
+  const ThreadExecutor executor(2);
+  std::vector<Maps> expected(kThreads);
+  {
+    const etseg::SerialExecutor serial;
+    const auto segmenter = make(record, serial);
+    for (int i = 0; i < kThreads; ++i) CHECK(forward(*segmenter, i, expected[i]).ok());
+  }
+  CHECK(expected[0] != expected[1]);
+  const auto segmenter = make(record, executor);
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      for (int n = 0; n < kForwards; ++n) {
+        Maps maps;
+        if (!forward(*segmenter, i, maps).ok() || maps != expected[i]) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(record.executed == kThreads + kThreads * kForwards);
+  check_sane(record);
+}
+
+TEST(close_lets_the_running_call_finish_and_turns_the_others_away) {
+  Record record;
+  const etseg::SerialExecutor executor;
+  std::atomic<int> arrived = 0;
+  const auto segmenter = make(record, executor, [&] {
+    ++arrived;
+    return Status();
+  });
+  Maps expected;
+  CHECK(forward(*segmenter, 3, expected).ok());
+
+  record.close_gate();
+  Maps maps;
+  Status running;
+  std::thread runner([&] { running = forward(*segmenter, 3, maps); });
+  record.wait_until_at_gate();
+  std::atomic<int> refused = 0;
+  std::vector<std::thread> waiters;
+  for (int i = 0; i < 6; ++i) {
+    waiters.emplace_back([&] { refused += code_of(*segmenter) == Code::kModuleNotLoaded; });
+  }
+  while (arrived != 8) std::this_thread::yield();
+
+  segmenter->close();  // returns although the call above cannot finish yet
+  CHECK(record.alive == 1);
+  for (std::thread& waiter : waiters) waiter.join();
+  CHECK(refused == 6);
+  CHECK(record.alive == 1);
+  record.open_gate();
+  runner.join();
+  CHECK(running.ok());
+  CHECK(maps == expected);
+  CHECK(record.freed == 1);  // by the call, as it left
+  CHECK(record.executed == 2);
+  CHECK(code_of(*segmenter) == Code::kModuleNotLoaded);
+  check_sane(record);
+}
+
+TEST(close_frees_an_idle_model_once) {
+  Record record;
+  const etseg::SerialExecutor executor;
+  auto segmenter = make(record, executor);
+  segmenter->close();
+  CHECK(record.freed == 1);
+  segmenter->close();
+  CHECK(code_of(*segmenter) == Code::kModuleNotLoaded);
+  CHECK(segmenter->info().channels == 3);  // valid for the segmenter's lifetime
+  segmenter.reset();
+  CHECK(record.freed == 1);
+}
+
+TEST(the_destructor_frees_the_model) {
+  Record record;
+  const etseg::SerialExecutor executor;
+  auto segmenter = make(record, executor);
+  Maps maps;
+  CHECK(forward(*segmenter, 0, maps).ok());
+  segmenter.reset();
+  CHECK(record.freed == 1 && record.alive == 0);
+}
+
+TEST(close_races_with_calls_and_with_itself) {
+  for (int round = 0; round < 50; ++round) {
+    Record record;
+    const ThreadExecutor executor(2);
+    auto segmenter = make(record, executor);
+    std::atomic<int> done = 0;
+    std::atomic<int> other = 0;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        for (;;) {
+          const Code code = code_of(*segmenter);
+          if (code == Code::kModuleNotLoaded) return;
+          ++(code == Code::kOk ? done : other);
+        }
+      });
+    }
+    while (done < round % 5) std::this_thread::yield();
+    std::thread second([&] { segmenter->close(); });
+    segmenter->close();
+    second.join();
+    for (std::thread& thread : threads) thread.join();
+    CHECK(other == 0);
+    CHECK(record.freed == 1);
+    CHECK(record.executed == done);
+    check_sane(record);
+  }
+}
+
+TEST(a_failed_stage_leaves_it_usable) {
+  Record record;
+  const etseg::SerialExecutor executor;
+  const auto segmenter = make(record, executor);
+  Maps expected;
+  CHECK(forward(*segmenter, 1, expected).ok());
+
+  record.fail_next = true;
+  CHECK(code_of(*segmenter) == Code::kInternal);
+  record.throw_next = true;
+  CHECK(code_of(*segmenter) == Code::kOutOfMemory);
+
+  const std::vector<std::uint8_t> image = image_of(1);
+  std::vector<std::int32_t> argmax(kPixels);
+  PostprocessTarget target;
+  target.argmax = argmax.data();
+  StageTimes times;
+  const ImageView view{image.data(), kHeight, kWidth, 3 * kWidth};
+  CHECK(segmenter->forward(view, target, times).code() == Code::kInvalidUserInput);  // no size
+  const ImageView empty{image.data(), 0, kWidth, 3 * kWidth};
+  target.height = kHeight;
+  target.width = kWidth;
+  CHECK(segmenter->forward(empty, target, times).code() == Code::kInvalidUserInput);
+  const ProbabilityPlane unknown{3, nullptr};
+  target.planes = {&unknown, 1};
+  CHECK(segmenter->forward(view, target, times).code() == Code::kInvalidUserInput);
+
+  Maps maps;
+  CHECK(forward(*segmenter, 1, maps).ok());
+  CHECK(maps == expected);
+  CHECK(record.alive == 1);
+}
+
+TEST(a_failed_stage_after_close_frees_the_model) {
+  Record record;
+  const etseg::SerialExecutor executor;
+  const auto segmenter = make(record, executor);
+  record.close_gate();
+  record.fail_next = true;
+  Code code = Code::kOk;
+  std::thread runner([&] { code = code_of(*segmenter); });
+  record.wait_until_at_gate();
+  segmenter->close();
+  record.open_gate();
+  runner.join();
+  CHECK(code == Code::kInternal);
+  CHECK(record.freed == 1);
+}
+
+TEST(the_process_check_is_asked_before_every_call) {
+  Record record;
+  const etseg::SerialExecutor executor;
+  bool forked = false;
+  const auto segmenter = make(record, executor, [&] {
+    return forked ? Status(Code::kThreadPoolError, "forked") : Status();
+  });
+  CHECK(code_of(*segmenter) == Code::kOk);
+  forked = true;
+  CHECK(code_of(*segmenter) == Code::kThreadPoolError);
+  CHECK(record.executed == 1);
+  forked = false;
+  CHECK(code_of(*segmenter) == Code::kOk);
+}
+
+// In a forked child the lock may be held by a thread that is not there: the child must neither wait
+// for it, nor free what that thread uses.
+TEST(a_forked_child_neither_waits_nor_frees) {
+  Record record;
+  const etseg::SerialExecutor executor;
+  const pid_t parent = getpid();
+  auto segmenter = make(record, executor, [parent] {
+    return getpid() == parent ? Status() : Status(Code::kThreadPoolError, "forked");
+  });
+  record.close_gate();
+  std::thread runner([&] { CHECK(code_of(*segmenter) == Code::kOk); });
+  record.wait_until_at_gate();
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);  // a hang becomes a failure
+    const bool refused = code_of(*segmenter) == Code::kThreadPoolError;
+    segmenter->close();
+    segmenter.reset();
+    _exit(refused && record.freed == 0 ? 0 : 1);
+  }
+  int status = -1;
+  CHECK(child > 0 && waitpid(child, &status, 0) == child);
+  CHECK_MSG(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+  record.open_gate();
+  runner.join();
+  CHECK(record.alive == 1);
+}
+
+TEST(options_that_do_not_fit_are_refused_and_the_model_freed) {
+  const etseg::SerialExecutor executor;
+  const auto create = [&](Record& record, std::int64_t channels, Activation activation) {
+    SegmenterOptions options;
+    options.activation = activation;
+    auto made = Segmenter::create(std::make_unique<FakeModel>(record, channels), options, executor);
+    return made.status().code();
+  };
+  Record record;
+  CHECK(create(record, 3, Activation::kSigmoid) == Code::kInvalidConfig);
+  CHECK(create(record, 1, Activation::kSoftmax) == Code::kInvalidConfig);
+  CHECK(record.alive == 0);
+  CHECK(create(record, 1, Activation::kSigmoid) == Code::kOk);
+  CHECK(create(record, 1, Activation::kNone) == Code::kOk);
+  CHECK(create(record, 3, Activation::kNone) == Code::kOk);
+  CHECK(record.alive == 0 && record.freed == 5);
+}
+
+TEST(the_stages_are_timed) {
+  Record record;
+  const etseg::SerialExecutor executor;
+  const auto segmenter = make(record, executor);
+  record.close_gate();
+  StageTimes times;
+  std::thread runner([&] {
+    Maps maps;
+    CHECK(forward(*segmenter, 0, maps, &times).ok());
+  });
+  record.wait_until_at_gate();
+  constexpr auto kHeld = std::chrono::milliseconds(5);
+  std::this_thread::sleep_for(kHeld);
+  record.open_gate();
+  runner.join();
+  CHECK(times.inference >= std::chrono::nanoseconds(kHeld).count());
+  CHECK(times.preprocess > 0);
+  CHECK(times.postprocess > 0);
+}
+
+}  // namespace
