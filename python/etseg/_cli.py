@@ -11,8 +11,8 @@ import numpy as np
 
 from . import _native
 from ._catalogue import CATALOGUE
+from ._cli_resources import cache, fetch, models
 from ._errors import EtsegError
-from ._labels import LabelSet
 from ._module import ImageSegmentationModule
 from ._results import SegmentationResult
 from ._sources import read_pixels
@@ -45,8 +45,8 @@ def main() -> None:
     "model_name",
     default="selfie-segmentation",
     show_default=True,
-    metavar="NAME|PATH",
-    help="A name that `etseg models` lists, or a .pte file.",
+    metavar="NAME|PATH|URL",
+    help="A name that `etseg models` lists, or a .pte file, here or at a URL.",
 )
 @click.option(
     "--classes", default="", metavar="A,B", help="Also report the mean probability of these labels."
@@ -89,32 +89,9 @@ def segment(
             click.echo(f"wrote {written}")
 
 
-@main.command()
-def models() -> None:
-    """List the models that go by name."""
-    width = max(map(len, CATALOGUE))
-    for name, spec in CATALOGUE.items():
-        labels = LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
-        source = str(spec.model_source)
-        where = "in the package" if source.startswith("bundled:") else source
-        click.echo(f"{name:<{width}}  {len(labels):>3} labels  {where}")
-
-
-@main.command()
-def doctor() -> None:
-    """Print what this installation runs on: for bug reports."""
-    click.echo(f"etseg      {_native.__version__}, {Path(__file__).parent}")
-    click.echo(f"python     {platform.python_version()}, {platform.platform()}")
-    try:
-        info = _native.runtime_info()
-    except EtsegError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"kernels    {info['isa']} (this CPU can run: {', '.join(info['supported_isas'])})")
-    click.echo(f"threads    {_native.thread_count()}")
-    click.echo(f"runtime    ExecuTorch {info['version']}, {info['operators']} operators")
-    click.echo(f"backends   {', '.join(info['backends'])}")
-    for library in sorted((Path(__file__).parent / "_vendor").iterdir()):
-        click.echo(f"library    {library} ({library.stat().st_size / 1e6:.1f} MB)")
+main.add_command(models)
+main.add_command(fetch)
+main.add_command(cache)
 
 
 def _model(name: str) -> ModelSpec | str:

@@ -22,6 +22,7 @@ from ._errors import (
     InvalidConfigError,
     InvalidModelSourceError,
     InvalidUserInputError,
+    LabelError,
     ModuleNotLoadedError,
 )
 from ._labels import Label, Labels, LabelSet
@@ -67,7 +68,7 @@ class _Session:
         resample = spec.resample or _DEFAULT_RESAMPLE
         spec = replace(
             spec,
-            labels=labels.enum,
+            labels=spec.labels or labels.enum,
             mean=mean,
             std=std,
             activation=activation,
@@ -394,7 +395,10 @@ def _background(spec: ModelSpec, labels: LabelSet) -> int | None:
     if spec.background is None:
         named = [member for member in labels.members if member.name == "BACKGROUND"]
         return int(named[0]) if named else None
-    member = labels.find(spec.background)
+    try:
+        member = labels.find(spec.background)
+    except LabelError as error:
+        raise InvalidConfigError(f"background: {error}") from None
     if member is None:
         raise InvalidConfigError("background is ARGMAX; expected one of the classes")
     return int(member)

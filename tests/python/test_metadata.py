@@ -112,7 +112,7 @@ def test_malformed_metadata_names_the_field(
 def test_metadata_that_does_not_fit_the_program(
     module: etseg.ImageSegmentationModule, tmp_path: Path
 ) -> None:
-    with pytest.raises(etseg.InvalidConfigError, match="2 labels.* 3 "):
+    with pytest.raises(etseg.InvalidConfigError, match=r"2 labels.* 3 "):
         module.load(rewritten(tmp_path, {"schema": 1, "labels": ["a", "b"]}))
     with pytest.raises(etseg.InvalidConfigError, match="background"):
         module.load(rewritten(tmp_path, {"schema": 1, "background": "nowhere"}))

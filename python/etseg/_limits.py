@@ -1,0 +1,52 @@
+"""Limits: how large an image may be, and how long and far a download may go."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+
+from ._errors import InvalidConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What :meth:`ImageSegmentationModule.forward` accepts from whoever chose the image.
+
+    Arrays are already in memory, and are not limited.
+
+    Attributes:
+        max_pixels: of an encoded image, width times height, read from its header before anything
+            is decoded. A larger one is an :class:`InvalidUserInputError`.
+        max_download_bytes: of the body of one URL; as :class:`DownloadError`, and so are the
+            following.
+        connect_timeout: seconds until a connection stands.
+        read_timeout: seconds without a byte from the server.
+        max_redirects: how often a URL may lead to another.
+
+    Raises:
+        InvalidConfigError: a field is no number of that kind; the message says which.
+    """
+
+    max_pixels: int = 200_000_000
+    max_download_bytes: int = 128 << 20
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+    max_redirects: int = 5
+
+    def __post_init__(self) -> None:
+        for field, least in (("max_pixels", 1), ("max_download_bytes", 1), ("max_redirects", 0)):
+            value = getattr(self, field)
+            try:
+                fits = operator.index(value) >= least and not isinstance(value, bool)
+            except TypeError:
+                fits = False
+            if not fits:
+                raise InvalidConfigError(
+                    f"{field} is {value!r}; expected an integer, {least} or more"
+                )
+        for field in ("connect_timeout", "read_timeout"):
+            value = getattr(self, field)
+            numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not numeric or not math.isfinite(value) or value <= 0:
+                raise InvalidConfigError(f"{field} is {value!r}; expected seconds, above 0")

@@ -1,0 +1,132 @@
+"""The files of models: getting them ahead of time, and what they take on the disk.
+
+::
+
+    from etseg import DEEPLAB_V3_RESNET50, resources
+
+    resources.fetch(DEEPLAB_V3_RESNET50, on_progress=print)
+    resources.list_downloaded_models()
+    resources.delete_resources(DEEPLAB_V3_RESNET50)
+
+Downloads are kept in :func:`cache_directory`, each under its URL. Who gives a SHA-256 in
+the spec has it checked. The catalogue's are not known beforehand: the first download is trusted,
+its SHA-256 is recorded beside the file and logged, and a copy that differs from it later is not
+used. ``ETSEG_OFFLINE=1`` forbids the network: what is not in the cache is a :class:`DownloadError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import _cache, _http
+from ._cache import cache_directory
+from ._errors import DownloadError
+from ._model_files import local_path, locate, url_of
+from ._spec import ModelSpec, Source, as_spec
+
+__all__ = [
+    "DownloadedModel",
+    "cache_directory",
+    "delete_resources",
+    "fetch",
+    "get_files_total_size",
+    "list_downloaded_models",
+]
+
+Model = ModelSpec | Mapping[str, Any] | Source
+
+
+@dataclass(frozen=True)
+class DownloadedModel:
+    """A model in the cache.
+
+    Attributes:
+        url: where it came from.
+        path: where it is.
+        size: in bytes.
+        sha256: in hexadecimal.
+    """
+
+    url: str
+    path: Path
+    size: int
+    sha256: str
+
+
+def fetch(model: Model, on_progress: Callable[[float], object] | None = None) -> Path:
+    """Makes sure that a model's file is on this machine, and says where.
+
+    An interrupted download goes on where it stopped, where the server can do that. Many threads and
+    processes may ask for one file: one of them downloads it.
+
+    Args:
+        model: whatever :meth:`ImageSegmentationModule.load` takes.
+        on_progress: called with 0.0 to 1.0, never less than before; with 1.0 alone when there is
+            nothing to download. What it raises cancels the download and reaches the caller.
+
+    Raises:
+        InvalidModelSourceError: `model` is no source of a model.
+        FileReadError: a local file is not there or cannot be read.
+        DownloadError: the file cannot be had, or ETSEG_OFFLINE is set.
+        InvalidModelError: it is no program, or not the one whose SHA-256 is expected.
+        FileWriteError: the cache directory cannot be written to.
+    """
+    return locate(as_spec(model), on_progress)
+
+
+def list_downloaded_models() -> list[DownloadedModel]:
+    """The models in the cache, by name. Interrupted downloads are none."""
+    found = []
+    for entry in _cache.entries():
+        record = entry.record()
+        if record is not None and entry.model.is_file():
+            found.append(DownloadedModel(record.url, entry.model, record.size, record.sha256))
+    return found
+
+
+def delete_resources(*models: Model) -> int:
+    """Removes models from the cache, and what interrupted downloads of them left. Bytes freed.
+
+    Local files and bundled models are not touched; what is not in the cache is no error. A module
+    that has the file loaded goes on working.
+
+    Raises:
+        InvalidModelSourceError: one of `models` is no source of a model.
+        DownloadError: one is being downloaded (RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS).
+        FileWriteError: a file cannot be removed.
+    """
+    urls = [url_of(as_spec(model).model_source) for model in models]
+    return sum(_cache.Entry.of(url).delete() for url in urls if url is not None)
+
+
+def get_files_total_size(*models: Model) -> int:
+    """What the files of models take together, in bytes. Servers are asked for what is not here.
+
+    Raises:
+        InvalidModelSourceError: one of `models` is no source of a model.
+        FileReadError: a local file is not there.
+        DownloadError: the server does not answer, or does not say.
+    """
+    return sum(_size_of(as_spec(model)) for model in models)
+
+
+def _size_of(spec: ModelSpec) -> int:
+    url = url_of(spec.model_source)
+    if url is None:
+        return local_path(spec.model_source).stat().st_size
+    path = _cache.Entry.of(url).model
+    if path.is_file():
+        return path.stat().st_size
+
+    def ask() -> int | None:
+        with _http.request("HEAD", url) as answer:
+            _http.check_status(answer, url, 200)
+            return answer.length
+
+    size = _http.retried(ask)
+    if size is None:
+        raise DownloadError(f"{_http.shown(url)}: the server does not say how large it is")
+    return size
