@@ -94,6 +94,24 @@ main.add_command(fetch)
 main.add_command(cache)
 
 
+@main.command()
+def doctor() -> None:
+    """Print what this installation runs on: for bug reports."""
+    package = Path(__file__).parent
+    click.echo(f"etseg      {_native.__version__}, {package}")
+    click.echo(f"python     {platform.python_version()}, {platform.platform()}")
+    try:
+        info = _native.runtime_info()
+    except EtsegError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"kernels    {info['isa']} (this CPU can run: {', '.join(info['supported_isas'])})")
+    click.echo(f"threads    {_native.thread_count()}")
+    click.echo(f"runtime    ExecuTorch {info['version']}, {info['operators']} operators")
+    click.echo(f"backends   {', '.join(info['backends'])}")
+    for library in sorted((package / "_vendor").iterdir()):
+        click.echo(f"library    {library} ({library.stat().st_size / 1e6:.1f} MB)")
+
+
 def _model(name: str) -> ModelSpec | str:
     if name in CATALOGUE:
         return CATALOGUE[name]
