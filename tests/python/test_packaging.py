@@ -132,7 +132,14 @@ def test_metadata() -> None:
         re.split(r"[^\w-]", requirement, maxsplit=1)[0]
         for requirement in importlib.metadata.requires("etseg") or []
     }
-    assert required == {"click", "numpy", "opencv-python-headless"}
+    assert required == {
+        "click",
+        "filelock",
+        "numpy",
+        "opencv-python-headless",
+        "platformdirs",
+        "urllib3",
+    }
 
 
 def test_the_notices_travel_along() -> None:
@@ -160,7 +167,7 @@ def test_the_notices_travel_along() -> None:
 
 
 def test_import_is_light_and_silent() -> None:
-    heavy = ["cv2", "torch", "executorch", "click", "PIL"]
+    heavy = ["cv2", "torch", "executorch", "click", "PIL", "urllib3", "filelock", "platformdirs"]
     code = f"import json, sys, etseg; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
     done = run_python(code)
     assert json.loads(done.stdout) == []
