@@ -91,14 +91,11 @@ def _where(spec: ModelSpec) -> str:
 
 def _readable(size: int) -> str:
     """In decimal units, as disks and networks are sold."""
-    number = float(size)
-    for unit in ("B", "kB", "MB"):
-        if number < 999.5:
-            break
+    number, units = float(size), ["GB", "MB", "kB", "B"]
+    while number >= 999.5 and len(units) > 1:
         number /= 1000
-    else:
-        unit = "GB"
-    return f"{number:.3g} {unit}"
+        units.pop()
+    return f"{number:.3g} {units[-1]}"
 
 
 @contextmanager
