@@ -38,6 +38,7 @@ from ._fetch import (
     writing,
 )
 from ._http import is_offline, shown, without_user
+from ._limits import Limits
 
 _log = logging.getLogger("etseg")
 
@@ -137,7 +138,7 @@ class Entry:
                 self._write_record(url, actual, stat)
         return self.model
 
-    def fetch(self, url: str, sha256: str | None, progress: Progress) -> Path:
+    def fetch(self, url: str, sha256: str | None, progress: Progress, limits: Limits) -> Path:
         """The model, downloaded if need be. Many processes may ask: one downloads.
 
         Raises:
@@ -159,7 +160,7 @@ class Entry:
                 return path
             record = self.record()
             known = sha256 or (record.sha256 if record else None)
-            came = self._download(url, known, progress)
+            came = self._download(url, known, progress, limits)
             self._commit(url, came)
         if known is None:
             _log.info(
@@ -224,12 +225,14 @@ class Entry:
         finally:
             lock.release()
 
-    def _download(self, url: str, sha256: str | None, progress: Progress) -> Downloaded:
-        came = download(url, self.partial, progress)
+    def _download(
+        self, url: str, sha256: str | None, progress: Progress, limits: Limits
+    ) -> Downloaded:
+        came = download(url, self.partial, progress, limits)
         if came.resumed and sha256 not in (None, came.sha256):
             _log.warning("%s: resumed, and the SHA-256 is wrong: it starts over", shown(url))
             self.partial.drop()
-            came = download(url, self.partial, progress)
+            came = download(url, self.partial, progress, limits)
         try:
             _check_program(self.partial.path, came.size, url)
             if sha256 not in (None, came.sha256):

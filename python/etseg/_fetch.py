@@ -23,6 +23,7 @@ from typing import Protocol
 
 from . import _http
 from ._errors import ErrorCode, FileWriteError
+from ._limits import Limits
 
 #: An attempt that brought this many new bytes does not count against the limit of attempts.
 _ADVANCE = 1 << 20
@@ -109,15 +110,7 @@ class _Note:
     total: int | None
 
 
-def download(
-    url: str,
-    partial: Partial,
-    progress: Progress,
-    *,
-    connect_timeout: float = _http.CONNECT_TIMEOUT,
-    read_timeout: float = _http.READ_TIMEOUT,
-    max_redirects: int = _http.MAX_REDIRECTS,
-) -> Downloaded:
+def download(url: str, partial: Partial, progress: Progress, limits: Limits) -> Downloaded:
     """Brings `url` into the partial file, which is complete and on the disk afterwards.
 
     What `progress` raises, and KeyboardInterrupt, pass through; the partial file stays for the next
@@ -139,14 +132,7 @@ def download(
         if note and done == note.total:  # killed between the last byte and the renaming
             return Downloaded(digest.hexdigest(), done, resumed=True)
         headers = {"Range": f"bytes={done}-", "If-Range": note.validator} if note else {}
-        with _http.request(
-            "GET",
-            url,
-            headers,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            max_redirects=max_redirects,
-        ) as answer:
+        with _http.request("GET", url, headers, limits) as answer:
             if note and _goes_on(answer, note, done):
                 resumed = True
             elif note and answer.status in (206, 416):

@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
 from ._errors import DownloadError, ErrorCode
+from ._limits import Limits
 from ._native import __version__
 
 if TYPE_CHECKING:
     import urllib3  # imported where it is used: `import etseg` needs no network
 
-CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 30.0
-MAX_REDIRECTS = 5
+_DEFAULTS = Limits()
 
 #: How often one request is tried, and how long the first pause is; it doubles each time.
 TRIES = 5
@@ -101,10 +100,7 @@ def request(
     method: str,
     url: str,
     headers: dict[str, str] | None = None,
-    *,
-    connect_timeout: float = CONNECT_TIMEOUT,
-    read_timeout: float = READ_TIMEOUT,
-    max_redirects: int = MAX_REDIRECTS,
+    limits: Limits = _DEFAULTS,
 ) -> Iterator[Answer]:
     """One attempt at `url`, redirects followed. Any status but one worth another attempt is given.
 
@@ -119,8 +115,8 @@ def request(
         raise DownloadError(
             f"{shown(url)} is not on this machine, and ETSEG_OFFLINE is set; unset it to download"
         )
-    timeout = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
-    for _ in range(max_redirects + 1):
+    timeout = urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout)
+    for _ in range(limits.max_redirects + 1):
         with _translated(url, ErrorCode.RESOURCE_FETCHER_DOWNLOAD_FAILED):
             pool = _pool_for(url)
             try:
@@ -147,12 +143,12 @@ def request(
                     ErrorCode.RESOURCE_FETCHER_DOWNLOAD_FAILED,
                     _seconds_to_wait(response.headers.get("Retry-After")),
                 )
-            yield Answer(response, url, read_timeout)
+            yield Answer(response, url, limits.read_timeout)
             return
         finally:
             response.close()
             pool.clear()
-    raise DownloadError(f"more than {max_redirects} redirects, the last one to {shown(url)}")
+    raise DownloadError(f"more than {limits.max_redirects} redirects, the last one to {shown(url)}")
 
 
 def retried(attempt: Callable[[], T], has_advanced: Callable[[], bool] = lambda: False) -> T:
@@ -186,10 +182,10 @@ def retried(attempt: Callable[[], T], has_advanced: Callable[[], bool] = lambda:
 def read_url(
     url: str,
     *,
-    max_bytes: int,
-    connect_timeout: float = CONNECT_TIMEOUT,
-    read_timeout: float = READ_TIMEOUT,
-    max_redirects: int = MAX_REDIRECTS,
+    max_bytes: int = _DEFAULTS.max_download_bytes,
+    connect_timeout: float = _DEFAULTS.connect_timeout,
+    read_timeout: float = _DEFAULTS.read_timeout,
+    max_redirects: int = _DEFAULTS.max_redirects,
 ) -> bytes:
     """What a URL holds, in memory.
 
@@ -197,14 +193,12 @@ def read_url(
         DownloadError: it cannot be had, or is larger than `max_bytes`.
     """
 
+    limits = Limits(
+        connect_timeout=connect_timeout, read_timeout=read_timeout, max_redirects=max_redirects
+    )
+
     def attempt() -> bytes:
-        with request(
-            "GET",
-            url,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            max_redirects=max_redirects,
-        ) as answer:
+        with request("GET", url, limits=limits) as answer:
             check_status(answer, url, 200)
             if (answer.length or 0) > max_bytes:
                 raise _too_large(url, max_bytes)

@@ -9,14 +9,20 @@ from pathlib import Path
 from urllib.parse import urldefrag, urlsplit
 
 from ._errors import FileReadError, InvalidModelError, InvalidModelSourceError
+from ._limits import Limits
 from ._spec import ModelSpec, Source
 from ._uris import path_of_file_uri, scheme_of
 
 _BUNDLED = "bundled:"
+_DEFAULTS = Limits()
 
 
-def locate(spec: ModelSpec, on_progress: Callable[[float], object] | None) -> Path:
+def locate(
+    spec: ModelSpec, on_progress: Callable[[float], object] | None, limits: Limits = _DEFAULTS
+) -> Path:
     """The file of a model, downloaded if need be. Reports 1.0 to `on_progress` once it is there.
+
+    Of `limits`, time-outs and redirects are heeded; a model may be as large as it is.
 
     Raises:
         InvalidModelSourceError: the source is of no known kind.
@@ -33,7 +39,7 @@ def locate(spec: ModelSpec, on_progress: Callable[[float], object] | None) -> Pa
     progress = Progress(on_progress)
     url = url_of(spec.model_source)
     if url is not None:
-        path = Entry.of(url).fetch(url, spec.sha256, progress)
+        path = Entry.of(url).fetch(url, spec.sha256, progress, limits)
     else:
         path = local_path(spec.model_source)
         if spec.sha256 is not None:

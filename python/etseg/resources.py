@@ -24,6 +24,7 @@ from typing import Any
 from . import _cache, _http
 from ._cache import cache_directory
 from ._errors import DownloadError
+from ._limits import Limits
 from ._model_files import local_path, locate, url_of
 from ._spec import ModelSpec, Source, as_spec
 
@@ -35,6 +36,8 @@ __all__ = [
     "get_files_total_size",
     "list_downloaded_models",
 ]
+
+_DEFAULTS = Limits()
 
 Model = ModelSpec | Mapping[str, Any] | Source
 
@@ -56,7 +59,12 @@ class DownloadedModel:
     sha256: str
 
 
-def fetch(model: Model, on_progress: Callable[[float], object] | None = None) -> Path:
+def fetch(
+    model: Model,
+    on_progress: Callable[[float], object] | None = None,
+    *,
+    limits: Limits = _DEFAULTS,
+) -> Path:
     """Makes sure that a model's file is on this machine, and says where.
 
     An interrupted download goes on where it stopped, where the server can do that. Many threads and
@@ -66,6 +74,7 @@ def fetch(model: Model, on_progress: Callable[[float], object] | None = None) ->
         model: whatever :meth:`ImageSegmentationModule.load` takes.
         on_progress: called with 0.0 to 1.0, never less than before; with 1.0 alone when there is
             nothing to download. What it raises cancels the download and reaches the caller.
+        limits: time-outs and number of redirects. A model may be as large as it is.
 
     Raises:
         InvalidModelSourceError: `model` is no source of a model.
@@ -74,7 +83,7 @@ def fetch(model: Model, on_progress: Callable[[float], object] | None = None) ->
         InvalidModelError: it is no program, or not the one whose SHA-256 is expected.
         FileWriteError: the cache directory cannot be written to.
     """
-    return locate(as_spec(model), on_progress)
+    return locate(as_spec(model), on_progress, limits)
 
 
 def list_downloaded_models() -> list[DownloadedModel]:
