@@ -48,8 +48,9 @@ class BilinearResizer final : public Resizer {
 
  private:
   void prepare(const ImageView& image, const Target& target, std::int64_t tasks) {
-    if (sizes_ != Sizes{image.height, image.width, target.height, target.width}) {
-      sizes_ = {};  // for an exception
+    const Sizes sizes(image, target);
+    if (sizes_ != sizes) {
+      sizes_ = Sizes();  // should one of the next lines throw
       rows_.assign(image.height, target.height);
       columns_.assign(image.width, target.width);
       const std::int64_t padded = (target.width + kernels_.lanes - 1) / kernels_.lanes *
@@ -58,7 +59,7 @@ class BilinearResizer final : public Resizer {
       first_.resize(static_cast<std::size_t>(target.width));
       second_.resize(static_cast<std::size_t>(target.width));
       row_.words_pitch = padded;
-      sizes_ = {image.height, image.width, target.height, target.width};
+      sizes_ = sizes;
     }
     const auto words = static_cast<std::size_t>(tasks * 4 * row_.words_pitch);
     if (words_.size() < words) words_.resize(words);
@@ -125,13 +126,8 @@ class BilinearResizer final : public Resizer {
     }
   }
 
-  struct Sizes {
-    std::int64_t source_height, source_width, height, width;
-    bool operator==(const Sizes&) const = default;
-  };
-
   const BilinearKernels& kernels_;
-  Sizes sizes_ = {};
+  Sizes sizes_;
   TwoTapAxis rows_, columns_;
   std::vector<std::ptrdiff_t> first_, second_;
   std::vector<std::uint32_t> words_;

@@ -20,6 +20,22 @@ struct Target {
   float* out;
 };
 
+// What the tables of the filters depend on.
+struct Sizes {
+  Sizes() = default;
+  Sizes(const ImageView& image, const Target& target)
+      : source_height(image.height),
+        source_width(image.width),
+        height(target.height),
+        width(target.width) {}
+  bool operator==(const Sizes&) const = default;
+
+  std::int64_t source_height = 0;
+  std::int64_t source_width = 0;
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+};
+
 class Resizer {
  public:
   virtual ~Resizer() = default;

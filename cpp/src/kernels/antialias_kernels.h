@@ -26,6 +26,7 @@ struct SegmentRows {
   std::ptrdiff_t row_stride;
   int count;  // 0 .. kMaxSegmentRows
   std::int64_t bytes;
+  const std::uint8_t* ahead;  // where the rows of the next call lie: fetched into the cache meanwhile
   float t_first;
   float slope;
   const float* current_in;
