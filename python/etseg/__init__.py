@@ -49,6 +49,7 @@ from ._errors import (
     UnsupportedModelError,
 )
 from ._labels import DeeplabLabel, SelfieSegmentationLabel
+from ._limits import Limits
 from ._module import ImageSegmentationModule
 from ._native import __version__
 from ._results import SegmentationResult, Timings
@@ -86,6 +87,7 @@ __all__ = [
     "InvalidStateError",
     "InvalidUserInputError",
     "LabelError",
+    "Limits",
     "ModelSpec",
     "ModuleNotLoadedError",
     "OutOfMemoryError",

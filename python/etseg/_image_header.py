@@ -15,6 +15,8 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+_EXIF = b"Exif\0\0"
+
 
 class Header(NamedTuple):
     """Of the stored image, before it is turned upright."""
@@ -24,7 +26,7 @@ class Header(NamedTuple):
     width: int
     orientation: int = 1  # EXIF's 1..8, still to be applied; the decoder of TIFF does it itself
     channels: int = 0  # of a JPEG
-    scans: int = 0  # that a JPEG begins with: 0 if sequential, 1 if progressive
+    progressive: bool = False
 
 
 def read_header(data: memoryview) -> Header | None:
@@ -82,8 +84,8 @@ def _jpeg(data: memoryview) -> Header | None:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width, channels = struct.unpack_from(">HHB", data, position + 3)
             progressive = marker in (0xC2, 0xC6, 0xCA, 0xCE)
-            return Header("JPEG", height, width, orientation, channels, int(progressive))
-        if marker == 0xE1 and data[position + 2 : position + 8] == b"Exif\0\0":
+            return Header("JPEG", height, width, orientation, channels, progressive)
+        if marker == 0xE1 and bytes(data[position + 2 : position + 8]) == _EXIF:
             orientation = _exif_orientation(data[position + 8 : position + length])
         position += length
 
@@ -119,7 +121,7 @@ def _webp(data: memoryview) -> Header | None:
         kind, length = struct.unpack_from("<4sI", data, position)
         if kind == b"EXIF":
             exif = data[position + 8 : position + 8 + length]
-            if exif[:6] == b"Exif\0\0":  # some writers keep what JPEG has in front of it
+            if bytes(exif[:6]) == _EXIF:  # some writers keep what JPEG has in front of it
                 exif = exif[6:]
             return header._replace(orientation=_exif_orientation(exif))
         position += 8 + length + length % 2
@@ -160,7 +162,7 @@ def _avif(data: memoryview) -> Header | None:
                     quarters = box[0] & 3  # anticlockwise, and before the mirroring
                 for box in _boxes(container, b"imir"):
                     mirror = box[0] & 1  # 0: top and bottom change places; 1: left and right
-    turn = {None: (1, 8, 3, 6), 0: (4, 7, 2, 5), 1: (2, 5, 4, 7)}[mirror][quarters]
+    turn = {None: (1, 8, 3, 6), 0: (4, 5, 2, 7), 1: (2, 7, 4, 5)}[mirror][quarters]
     return header._replace(orientation=turn) if header else None
 
 
@@ -190,8 +192,8 @@ def _jpeg2000(data: memoryview) -> Header | None:
 
 
 def _netpbm(data: memoryview) -> Header | None:
-    head = re.match(rb"P[1-6](?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)", bytes(data[:4096]))
-    return Header("PNM", int(head[2][:20]), int(head[1][:20])) if head else None
+    head = re.match(rb"P[1-6](?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)", bytes(data[:4096]))
+    return Header("PNM", int(head[2][:9]), int(head[1][:9])) if head else None
 
 
 def _exif_orientation(exif: memoryview) -> int:

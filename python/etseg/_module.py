@@ -18,6 +18,7 @@ import numpy as np
 
 from . import _native
 from ._catalogue import CATALOGUE, with_published
+from ._decode import Pixels
 from ._errors import (
     InvalidConfigError,
     InvalidModelSourceError,
@@ -26,10 +27,11 @@ from ._errors import (
     ModuleNotLoadedError,
 )
 from ._labels import Label, Labels, LabelSet
+from ._limits import Limits
 from ._metadata import complete
 from ._model_files import locate
 from ._results import SegmentationResult, Timings
-from ._sources import Pixels, read_pixels
+from ._sources import read_pixels
 from ._spec import ModelSpec, Resample, Source, as_spec
 
 if TYPE_CHECKING:
@@ -96,17 +98,32 @@ class ImageSegmentationModule:
     Args:
         argmax_dtype: type of the ARGMAX maps, "int32" or "uint8". The second is for models with
             at most 256 labels, and four times smaller.
+        scaled_decode: whether a JPEG much larger than the model's input is decoded at 1/2, 1/4 or
+            1/8 of its size, with at least twice the input left on both sides. The result is the
+            whole image's size all the same; next to that of the whole image's pixels, its last
+            digits differ.
+        limits: how large images and downloads may be, and how long they may take.
 
     Raises:
-        InvalidConfigError: another `argmax_dtype`.
+        InvalidConfigError: another `argmax_dtype`, or `limits` that are none.
     """
 
-    def __init__(self, *, argmax_dtype: Literal["int32", "uint8"] = "int32") -> None:
+    def __init__(
+        self,
+        *,
+        argmax_dtype: Literal["int32", "uint8"] = "int32",
+        scaled_decode: bool = True,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+    ) -> None:
         if argmax_dtype not in ("int32", "uint8"):
             raise InvalidConfigError(
                 f"argmax_dtype is {argmax_dtype!r}; expected 'int32' or 'uint8'"
             )
+        if not isinstance(limits, Limits):
+            raise InvalidConfigError(f"limits is {limits!r}; expected an etseg.Limits")
         self._argmax_dtype = np.dtype(argmax_dtype)
+        self._scaled_decode = bool(scaled_decode)
+        self._limits = limits
         self._session: _Session | None = None
         self._swap = threading.Lock()
         _modules.add(self)
@@ -118,6 +135,8 @@ class ImageSegmentationModule:
         on_download_progress_callback: Callable[[float], object] | None = None,
         *,
         argmax_dtype: Literal["int32", "uint8"] = "int32",
+        scaled_decode: bool = True,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> Self:
         """A module with a model of the catalogue loaded.
 
@@ -125,6 +144,8 @@ class ImageSegmentationModule:
             name: one of the keys of :data:`CATALOGUE`, such as "selfie-segmentation".
             on_download_progress_callback: as for :meth:`load`.
             argmax_dtype: as for the class.
+            scaled_decode: likewise.
+            limits: likewise.
 
         Raises:
             InvalidModelSourceError: there is no such name; the message lists those there are.
@@ -134,7 +155,7 @@ class ImageSegmentationModule:
             raise InvalidModelSourceError(
                 f"no model of the catalogue is named {name!r}; there are {', '.join(CATALOGUE)}"
             )
-        module = cls(argmax_dtype=argmax_dtype)
+        module = cls(argmax_dtype=argmax_dtype, scaled_decode=scaled_decode, limits=limits)
         module.load(CATALOGUE[name], on_download_progress_callback)
         return module
 
@@ -148,6 +169,8 @@ class ImageSegmentationModule:
         std: Iterable[float] | None = None,
         on_download_progress_callback: Callable[[float], object] | None = None,
         argmax_dtype: Literal["int32", "uint8"] = "int32",
+        scaled_decode: bool = True,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
         **fields: Any,
     ) -> Self:
         """A module with a model of your own loaded.
@@ -159,12 +182,14 @@ class ImageSegmentationModule:
             std: likewise.
             on_download_progress_callback: as for :meth:`load`.
             argmax_dtype: as for the class.
+            scaled_decode: likewise.
+            limits: likewise.
             fields: further fields of :class:`ModelSpec`, such as ``activation`` or ``sha256``.
 
         Raises:
             EtsegError: whatever :meth:`load` raises.
         """
-        module = cls(argmax_dtype=argmax_dtype)
+        module = cls(argmax_dtype=argmax_dtype, scaled_decode=scaled_decode, limits=limits)
         spec = {"model_source": source, "labels": labels, "mean": mean, "std": std, **fields}
         module.load(spec, on_download_progress_callback)
         return module
@@ -212,6 +237,7 @@ class ImageSegmentationModule:
         classes_of_interest: Iterable[Label] = (),
         resize: bool = False,
         *,
+        channel_order: Literal["rgb", "bgr"] = "rgb",
         out: SegmentationResult | None = None,
     ) -> SegmentationResult:
         """Segments one image.
@@ -223,14 +249,19 @@ class ImageSegmentationModule:
         ARGMAX is 0 and every probability NaN.
 
         Args:
-            image: a path, ``file://`` URI, data URI or base64 string; the bytes of an image file;
-                a uint8 array (H, W, 3) red first, (H, W, 4) with the fourth channel ignored, or
-                (H, W) grey; a PIL image or anything with ``__array_interface__``. Arrays are read
-                where they lie, whatever their strides.
+            image: a path, ``file://`` URI, http(s) URL, data URI or base64 string; the bytes of an
+                image file, or a file opened for reading them; a uint8 array (H, W, 3), (H, W, 4)
+                with the fourth channel ignored, or (H, W) grey; a PIL image or anything with
+                ``__array_interface__``. Arrays are read where they lie, whatever their strides.
+                A large JPEG file is not decoded in full, unless the module was made with
+                ``scaled_decode=False``: results differ in their last digits from those of the
+                same pixels given as an array.
             classes_of_interest: the labels whose probability maps to return: members, names or
                 indices.
             resize: False gives maps of the model's output size; True of the image's size, as a
                 person sees it (EXIF orientation applied).
+            channel_order: "rgb", or "bgr" for arrays that are blue first, such as OpenCV's. Files
+                and PIL images know theirs.
             out: an earlier result of the same size and classes, whose arrays are written over
                 and which is returned: no allocation, no page fault. After an error its arrays
                 hold anything.
@@ -241,14 +272,26 @@ class ImageSegmentationModule:
 
         Raises:
             ModuleNotLoadedError: nothing is loaded, or it was deleted before the call's turn.
-            InvalidUserInputError: `image` or `out` is not what was expected.
+            InvalidUserInputError: `image`, `channel_order` or `out` is not what was expected, or
+                the image has more pixels than the limits allow.
             LabelError: a label that the model does not have.
             FileReadError: the image cannot be read or decoded.
+            DownloadError: the image's URL cannot be had within the limits.
             ForkedProcessError: the model was loaded in a process that this one was forked from.
         """
         start = perf_counter_ns()
-        self._loaded().labels.find_all(classes_of_interest := _reiterable(classes_of_interest))
-        pixels = read_pixels(image)
+        session = self._loaded()
+        session.labels.find_all(classes_of_interest := _reiterable(classes_of_interest))
+        if channel_order not in ("rgb", "bgr"):
+            raise InvalidUserInputError(
+                f"channel_order is {channel_order!r}; expected 'rgb' or 'bgr'"
+            )
+        pixels = read_pixels(
+            image,
+            bgr=channel_order == "bgr",
+            limits=self._limits,
+            input_size=session.input_size if self._scaled_decode else None,
+        )
         decoded = perf_counter_ns()
         while True:
             session = self._loaded()

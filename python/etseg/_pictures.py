@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._decode import Pixels
 from ._errors import FileWriteError, InvalidUserInputError
-from ._sources import Pixels
 
 Image = npt.NDArray[np.uint8]
 

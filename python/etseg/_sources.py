@@ -1,8 +1,7 @@
-"""Stage 0: from whatever a caller calls an image to pixels.
+"""Stage 0a: from whatever a caller calls an image to an array, or to bytes for ``_decode``.
 
 What a string is, in this order: ``scheme://``, ``data:``, the path of an existing file, base64 of
-an encoded image. Encoded images are decoded to 8 bits, three channels, with their EXIF orientation
-applied; 16-bit files keep the high byte; alpha is dropped; grey is repeated.
+an encoded image. Arrays and bytes are used where they lie.
 """
 
 from __future__ import annotations
@@ -11,95 +10,133 @@ import base64
 import binascii
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import numpy.typing as npt
 
-from ._errors import DownloadError, EtsegError, FileReadError, InvalidUserInputError
+from ._decode import Pixels, decode
+from ._errors import EtsegError, FileReadError, InvalidUserInputError
+from ._image_header import is_known
+from ._limits import Limits
 from ._uris import path_of_file_uri, scheme_of
 
-_SIGNATURES = (
-    b"\xff\xd8\xff",  # JPEG
-    b"\x89PNG\r\n\x1a\n",
-    b"RIFF",  # WebP
-    b"BM",
-    b"II*\x00",  # TIFF
-    b"MM\x00*",
-    b"GIF8",
-    b"\x00\x00\x00\x0cjP",  # JPEG 2000
-    b"\xff\x4f\xff\x51",
-)
 _EXPECTED = (
-    "expected a path, a file:// URI, a data: URI, base64, the bytes of an image file, a uint8 "
-    "array (H, W, 3), (H, W, 4) or (H, W), or a PIL image"
+    "expected a path, a file:// URI, an http(s) URL, a data: URI, base64, the bytes of an image "
+    "file or a file opened for reading them, a uint8 array (H, W, 3), (H, W, 4) or (H, W), or a "
+    "PIL image"
 )
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
-class Pixels(NamedTuple):
-    """A decoded image: uint8, (H, W, 3 or 4) or (H, W)."""
-
-    array: npt.NDArray[np.uint8]
-    bgr: bool  # the order of the channels; OpenCV's is blue first
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.array.shape[0], self.array.shape[1]
-
-
-def read_pixels(image: object) -> Pixels:
+def read_pixels(
+    image: object,
+    *,
+    bgr: bool = False,
+    limits: Limits = Limits(),  # noqa: B008  # frozen
+    input_size: tuple[int, int] | None = None,
+) -> Pixels:
     """The pixels of an image, of any kind that forward() takes. Arrays are not copied.
+
+    Args:
+        bgr: whether arrays are blue first. Files and PIL images know their order themselves.
+        limits: for encoded images and downloads.
+        input_size: height and width that the pixels are for; less may be decoded then. None: all.
 
     Raises:
         FileReadError: the file cannot be read, or its content cannot be decoded.
-        InvalidUserInputError: the argument is no image; the message says what was tried.
+        DownloadError: the URL cannot be had within the limits.
+        InvalidUserInputError: the argument is no image, or one larger than `limits` allow; the
+            message says what was tried.
+        OutOfMemoryError: the decoded image does not fit into memory.
     """
-    if isinstance(image, np.ndarray):
-        return Pixels(_checked(image), bgr=False)
+    if not isinstance(image, (str, os.PathLike, bytes, bytearray, memoryview)):
+        if isinstance(image, np.ndarray):
+            return _pixels(image, bgr)
+        if type(image).__module__.partition(".")[0] == "PIL":
+            return _pixels(_pil_array(image, limits.max_pixels), bgr=False)
+        if hasattr(image, "__array_interface__") or hasattr(image, "__array__"):
+            return _pixels(_as_array(image), bgr)
+    data, origin = _encoded(image, limits)
+    return decode(_flat(data), origin, limits.max_pixels, input_size)
+
+
+def _encoded(image: object, limits: Limits) -> tuple[bytes | bytearray | memoryview, str]:
+    """The bytes of an image file, and how messages call them."""
     if isinstance(image, str):
-        return _read_text(image)
+        return _of_text(image, limits)
     if isinstance(image, os.PathLike):
-        return _read_file(Path(image))
+        path = os.fspath(image)
+        return _of_file(Path(os.fsdecode(path)))
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return _decode(image, "the bytes given")
-    if type(image).__module__.partition(".")[0] == "PIL":
-        return Pixels(_checked(_pil_array(image)), bgr=False)
-    if hasattr(image, "__array_interface__") or hasattr(image, "__array__"):
-        return Pixels(_checked(np.asarray(image)), bgr=False)
+        return image, "the bytes given"
+    if callable(getattr(image, "read", None)):
+        return _of_stream(image)
     raise InvalidUserInputError(f"the image is a {type(image).__name__}; {_EXPECTED}")
 
 
-def _read_text(text: str) -> Pixels:
+def _of_text(text: str, limits: Limits) -> tuple[bytes, str]:
     scheme = scheme_of(text)
     if scheme == "file":
-        return _read_file(path_of_file_uri(text))
+        return _of_file(path_of_file_uri(text))
     if scheme in ("http", "https"):
-        raise DownloadError(
-            f"this version of etseg does not download images yet: {_shown(text)}. Fetch it "
-            "yourself and pass its bytes"
+        from ._http import read_url  # with an HTTP library behind it
+
+        data = read_url(
+            text,
+            max_bytes=limits.max_download_bytes,
+            connect_timeout=limits.connect_timeout,
+            read_timeout=limits.read_timeout,
+            max_redirects=limits.max_redirects,
         )
+        return data, _shown(text)
     if scheme is not None:
         raise InvalidUserInputError(f"{_shown(text)} has the scheme {scheme!r}; {_EXPECTED}")
     if text[:5].lower() == "data:":
-        return _decode(_data_of_uri(text), "the data URI")
+        return _of_data_uri(text), "the data URI"
+    if not text:
+        raise InvalidUserInputError(f"the image is an empty string; {_EXPECTED}")
     if _is_file(text):
-        return _read_file(Path(text))
-    data = _from_base64(text)
-    if data is not None and data.startswith(_SIGNATURES):
-        return _decode(data, "the base64 string")
-    why = "base64 of no known image format" if data else "no URI, no existing file, and not base64"
+        return _of_file(Path(text))
+    decoded = _from_base64(text)
+    if decoded is not None and is_known(memoryview(decoded)):
+        return decoded, "the base64 string"
+    why = (
+        "base64, but of no known image format"
+        if decoded
+        else "no URI, no existing file, and not base64"
+    )
     raise InvalidUserInputError(f"{_shown(text)} is {why}; {_EXPECTED}")
 
 
-def _read_file(path: Path) -> Pixels:
+def _of_file(path: Path) -> tuple[bytes, str]:
     try:
-        data = path.read_bytes()
+        return path.read_bytes(), repr(str(path))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = getattr(error, "strerror", None) or error
         raise FileReadError(f"cannot read the image {str(path)!r}: {why}") from error
-    return _decode(data, repr(str(path)))
+
+
+def _of_stream(stream: Any) -> tuple[bytes | bytearray | memoryview, str]:
+    """From where the stream stands to its end."""
+    name = f"the {type(stream).__name__} given"
+    try:
+        data = stream.read()
+    except (OSError, ValueError) as error:  # ValueError: it is closed, or text in another encoding
+        raise FileReadError(f"cannot read {name}: {error}") from error
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InvalidUserInputError(
+            f"read() of {name} returned a {type(data).__name__}; expected bytes: open files with "
+            "mode 'rb'"
+        )
+    return data, name
+
+
+def _flat(data: bytes | bytearray | memoryview) -> memoryview:
+    """A view of single bytes; a copy only of a view that has gaps."""
+    view = memoryview(data)
+    return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
 
 
 def _is_file(text: str) -> bool:
@@ -109,66 +146,59 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _data_of_uri(uri: str) -> bytes:
+def _of_data_uri(uri: str) -> bytes:
     header, comma, payload = uri[5:].partition(",")
     if not comma:
         raise InvalidUserInputError(f"{_shown(uri)} is no data URI: it has no comma")
-    if header.lower().rstrip().endswith(";base64"):
-        data = _from_base64(payload)
-        if data is None:
-            raise InvalidUserInputError(f"{_shown(uri)} is not valid base64 behind its comma")
-        return data
-    return unquote_to_bytes(payload)
-
-
-def _from_base64(text: str) -> bytes | None:
-    """Of either alphabet, with white space and without padding if need be."""
-    compact = "".join(text.split()).replace("%2B", "+").replace("%2F", "/").replace("%3D", "=")
-    compact = compact.replace("-", "+").replace("_", "/").rstrip("=")
     try:
-        return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+        plain = unquote_to_bytes(payload) if "%" in payload else payload.encode("ascii")
+    except UnicodeEncodeError:
+        raise InvalidUserInputError(
+            f"{_shown(uri)} is no data URI: behind its comma are characters beyond ASCII"
+        ) from None
+    parameters = [parameter.strip().lower() for parameter in header.split(";")]
+    if "base64" not in parameters[1:]:
+        return plain
+    data = _from_base64(plain)
+    if data is None:
+        raise InvalidUserInputError(f"{_shown(uri)} is not valid base64 behind its comma")
+    return data
+
+
+def _from_base64(text: str | bytes) -> bytes | None:
+    """Of either alphabet, with white space and without padding if need be."""
+    try:
+        if isinstance(text, str):
+            text = unquote_to_bytes(text) if "%" in text else text.encode("ascii")
+        compact = text.translate(_URL_SAFE, b" \t\r\n\f\v").rstrip(b"=")
+        return base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
 
 
-def _decode(data: bytes | bytearray | memoryview, origin: str) -> Pixels:
-    import cv2  # 100 ms to import: only when there is something to decode
-
-    encoded = np.frombuffer(data, np.uint8)
-    if encoded.size == 0:
-        raise FileReadError(f"cannot decode {origin}: it is empty")
-    if not _is_complete(bytes(data) if not isinstance(data, bytes) else data):
-        raise FileReadError(f"cannot decode {origin}: the image is cut off before its end")
+def _as_array(image: object) -> npt.NDArray[Any]:
     try:
-        array = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise FileReadError(f"cannot decode {origin}: {error.err or error}") from error
-    if array is None:
-        raise FileReadError(
-            f"cannot decode {origin}: it is no image of a known format (JPEG, PNG, WebP, BMP, "
-            f"TIFF, ...), or a damaged one; it starts with {encoded[:8].tobytes()!r}"
-        )
-    return Pixels(np.asarray(array, np.uint8), bgr=True)
+        return np.asarray(image)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InvalidUserInputError(
+            f"the {type(image).__name__} given does not become an array: {error}; {_EXPECTED}"
+        ) from error
 
 
-def _is_complete(data: bytes) -> bool:
-    """Whether the end of the image is there. OpenCV fills what is missing with grey."""
-    if data.startswith(b"\xff\xd8\xff"):
-        # The end marker may have bytes behind it; that of a thumbnail stands before the scan.
-        # Inside a scan 0xff is followed by neither 0xd9 nor 0xda.
-        end, scan = b"\xff\xd9", b"\xff\xda"
-        return data.endswith(end) or data.rfind(end) > data.rfind(scan)
-    if data.startswith(b"\x89PNG"):
-        return data.rfind(b"IEND") > 0
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return len(data) >= int.from_bytes(data[4:8], "little") + 8
-    return True
+def _pixels(array: npt.NDArray[Any], bgr: bool) -> Pixels:
+    checked = _checked(array)
+    return Pixels(checked, bgr, (checked.shape[0], checked.shape[1]))
 
 
-def _pil_array(image: Any) -> npt.NDArray[Any]:
+def _pil_array(image: Any, max_pixels: int) -> npt.NDArray[Any]:
     """As a person sees it: orientation applied, palettes resolved."""
     from PIL import ImageOps
 
+    if image.width * image.height > max_pixels:  # it may not be decoded yet
+        raise InvalidUserInputError(
+            f"the PIL image has {image.width}x{image.height} pixels, more than the "
+            f"{max_pixels:,} of Limits.max_pixels"
+        )
     try:
         upright = ImageOps.exif_transpose(image)
         if upright.mode not in ("RGB", "RGBA", "L"):

@@ -138,6 +138,7 @@ def test_metadata() -> None:
         "numpy",
         "opencv-python-headless",
         "platformdirs",
+        "simplejpeg",
         "urllib3",
     }
 
@@ -167,7 +168,8 @@ def test_the_notices_travel_along() -> None:
 
 
 def test_import_is_light_and_silent() -> None:
-    heavy = ["cv2", "torch", "executorch", "click", "PIL", "urllib3", "filelock", "platformdirs"]
+    heavy = ["cv2", "simplejpeg", "torch", "executorch", "click", "PIL", "urllib3", "filelock"]
+    heavy.append("platformdirs")
     code = f"import json, sys, etseg; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
     done = run_python(code)
     assert json.loads(done.stdout) == []
