@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <string>
 
@@ -41,14 +42,15 @@ void over_pixels(const Executor& executor, std::int64_t pixels, Kernel kernel) {
 }
 
 Status validate(Activation activation, const LogitsView& logits, const PostprocessTarget& target) {
-  const auto positive = [](std::int64_t n) { return n >= 1; };
-  if (!positive(logits.channels) || !positive(logits.height) || !positive(logits.width)) {
-    return {Code::kInvalidUserInput, "the logits have an empty dimension"};
+  // Column indices are 32 bits wide.
+  const auto fits = [](std::int64_t n) { return n >= 1 && n <= INT32_MAX - kMaxLanes; };
+  if (!fits(logits.channels) || !fits(logits.height) || !fits(logits.width)) {
+    return {Code::kInvalidUserInput, "the logits have an empty or an absurdly long dimension"};
   }
-  if (!positive(target.height) || !positive(target.width)) {
+  if (!fits(target.height) || !fits(target.width)) {
     return {Code::kInvalidUserInput, "the result's size is " + std::to_string(target.height) + "x" +
                                          std::to_string(target.width) +
-                                         "; both must be at least 1"};
+                                         "; both must be between 1 and 2^31"};
   }
   if (activation == Activation::kSigmoid && logits.channels != 1) {
     return {Code::kInvalidConfig,
@@ -84,6 +86,9 @@ Status PostprocessRunner::run(const LogitsView& logits, const PostprocessTarget&
     for (const ProbabilityPlane& plane : target.planes)
       planes_.push_back({plane.label, plane.data});
     logits_ = {logits.data, logits.channels, logits.height * logits.width};
+    const bool interleaved =
+        logits.layout == LogitsLayout::kInterleaved && logits.channels > 1;
+    interleaved_ = interleaved ? logits.data : nullptr;
     out_ = {target.argmax, target.argmax_type == LabelType::kUint8, planes_.data(),
             static_cast<std::int64_t>(planes_.size())};
     if (logits.height == target.height && logits.width == target.width) {
@@ -99,9 +104,34 @@ Status PostprocessRunner::run(const LogitsView& logits, const PostprocessTarget&
 }
 
 void PostprocessRunner::activate(const Executor& executor) {
-  const ActivateArgs args = {logits_, pixel_activation(activation_), out_};
+  if (interleaved_ != nullptr) return activate_interleaved(executor);
+  const ActivateArgs args = {logits_, 0, pixel_activation(activation_), out_};
   over_pixels(executor, logits_.plane_size,
               [&](std::int64_t begin, std::int64_t end) { kernels_.activate(args, begin, end); });
+}
+
+// By tiles that stay in the first-level cache between the two kernels, one at a time a worker.
+void PostprocessRunner::activate_interleaved(const Executor& executor) {
+  constexpr std::int64_t kTileFloats = 6144;
+  const std::int64_t channels = logits_.channels;
+  const std::int64_t pixels = logits_.plane_size;
+  const std::int64_t tile = std::max(kGroup, kTileFloats / channels / kGroup * kGroup);
+  const int workers = std::max(executor.concurrency(), 1);
+  grow(planar_, workers * channels * tile);
+  std::atomic<std::int64_t> next = 0;
+  executor.run(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t worker = begin; worker < end; ++worker) {
+      float* const planes = planar_.data() + worker * channels * tile;
+      for (;;) {
+        const std::int64_t at = next.fetch_add(tile, std::memory_order_relaxed);
+        if (at >= pixels) break;
+        const std::int64_t to = std::min(at + tile, pixels);
+        kernels_.deinterleave({interleaved_, channels, pixels, planes, tile, at}, at, to);
+        kernels_.activate({{planes, channels, tile}, at, pixel_activation(activation_), out_}, at,
+                          to);
+      }
+    }
+  });
 }
 
 std::uint32_t PostprocessRunner::classify(const Executor& executor) {
@@ -113,6 +143,11 @@ std::uint32_t PostprocessRunner::classify(const Executor& executor) {
                              margin};
   std::atomic<std::uint32_t> saw = 0;
   over_pixels(executor, logits_.plane_size, [&](std::int64_t begin, std::int64_t end) {
+    if (interleaved_ != nullptr) {
+      kernels_.deinterleave({interleaved_, logits_.channels, logits_.plane_size, planar_.data(),
+                             logits_.plane_size, 0},
+                            begin, end);
+    }
     saw.fetch_or(kernels_.classify(args, begin, end), std::memory_order_relaxed);
   });
   return saw.load(std::memory_order_relaxed);
@@ -154,7 +189,12 @@ void PostprocessRunner::upsample(const LogitsView& source, const PostprocessTarg
   if (out_.plane_count > 0) grow(active_, (channels + 31) / 32 * logits_.plane_size);
   reserve_scratch(channels, source.width, workers);
 
+  if (interleaved_ != nullptr) {
+    grow(planar_, channels * logits_.plane_size);
+    logits_.data = planar_.data();
+  }
   std::uint32_t saw = classify(executor);
+  interleaved_ = nullptr;  // planes from here on
   if ((saw & kSawHuge) != 0 && bring_into_range(channels * logits_.plane_size)) {
     saw = classify(executor);
   }

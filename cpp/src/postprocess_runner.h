@@ -20,6 +20,7 @@ class PostprocessRunner {
 
  private:
   void activate(const Executor& executor);
+  void activate_interleaved(const Executor& executor);
   void upsample(const LogitsView& source, const PostprocessTarget& target,
                 const Executor& executor);
   std::uint32_t classify(const Executor& executor);
@@ -30,6 +31,7 @@ class PostprocessRunner {
   const Activation activation_;
 
   // Of the call.
+  const float* interleaved_ = nullptr;  // the logits, if they are channels-last
   ClassPlanes logits_ = {};
   MapsOut out_ = {};
 
@@ -37,6 +39,8 @@ class PostprocessRunner {
   std::vector<PlaneOut> planes_;
   std::vector<std::int32_t> labels_;   // of the source pixels
   std::vector<std::uint32_t> active_;  // likewise
+  std::vector<float> planar_;          // channels-last logits as planes: all of them, or one tile
+                                       // for each worker
   std::vector<float> in_range_;        // a copy of logits that were too large to subtract
   UpsamplePlan plan_;
   std::vector<float> vectors_;

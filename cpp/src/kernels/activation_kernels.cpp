@@ -13,7 +13,7 @@ struct ManyChannels {
   template <int kVectors, typename Load>
   void run(std::int64_t at, Load load_, std::int64_t lanes) const {
     const ClassPlanes& logits = args.logits;
-    const TopClass<kVectors> top = top_class<kVectors>(logits, at, load_);
+    const TopClass<kVectors> top = top_class<kVectors>(logits, at - args.first, load_);
     I32 bad[kVectors];
     for (int v = 0; v < kVectors; ++v) {
       bad[v] = top.magnitude[v] >= kInfinityBits;
@@ -24,7 +24,7 @@ struct ManyChannels {
     if (args.activation == PixelActivation::kSoftmax) {
       F32 sum[kVectors] = {};
       for (std::int64_t c = 0; c < logits.channels; ++c) {
-        const float* from = logits.data + c * logits.plane_size + at;
+        const float* from = logits.data + c * logits.plane_size + at - args.first;
         for (int v = 0; v < kVectors; ++v) {
           sum[v] += exp_in_range(at_least(kExpMin, load_(from + v * kLanes) - top.best[v]));
         }
@@ -35,7 +35,7 @@ struct ManyChannels {
     }
     for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
       const PlaneOut& plane = args.out.planes[p];
-      const float* from = logits.data + plane.label * logits.plane_size + at;
+      const float* from = logits.data + plane.label * logits.plane_size + at - args.first;
       for (int v = 0; v < kVectors; ++v) {
         F32 value = load_(from + v * kLanes);
         if (args.activation == PixelActivation::kSoftmax) value = exp(value - top.best[v]);
@@ -51,7 +51,7 @@ struct OneChannel {
   template <int kVectors, typename Load>
   void run(std::int64_t at, Load load_, std::int64_t lanes) const {
     for (int v = 0; v < kVectors; ++v, at += kLanes) {
-      const F32 x = load_(args.logits.data + at);
+      const F32 x = load_(args.logits.data + at - args.first);
       const I32 bad = ((I32)x & 0x7FFFFFFF) >= kInfinityBits;
       const F32 p = bad ? broadcast(kNaN) : one_channel_probability(args.activation, x);
       store_labels(args.out, at, one_channel_label(p), lanes);

@@ -17,6 +17,17 @@ struct ClassPlanes {
   std::int64_t plane_size;
 };
 
+// From channels-last: the value of class c at pixel i is data[i * channels + c], and goes to
+// planes[c * plane_size + i - first].
+struct DeinterleaveArgs {
+  const float* data;
+  std::int64_t channels;
+  std::int64_t pixels;
+  float* planes;
+  std::int64_t plane_size;
+  std::int64_t first;
+};
+
 struct PlaneOut {
   std::int64_t label;
   float* data;
@@ -32,6 +43,7 @@ struct MapsOut {
 // Model size: labels and probabilities of the pixels themselves.
 struct ActivateArgs {
   ClassPlanes logits;
+  std::int64_t first;  // the pixel that the planes start at; the maps start at 0
   PixelActivation activation;
   MapsOut out;
 };
@@ -94,6 +106,7 @@ struct UpsampleScratch {
 inline constexpr float kMaxLabelGap = 8.0F;
 
 struct PostprocessKernels {
+  void (*deinterleave)(const DeinterleaveArgs&, std::int64_t begin, std::int64_t end);  // pixels
   void (*activate)(const ActivateArgs&, std::int64_t begin, std::int64_t end);  // pixels
   std::uint32_t (*classify)(const ClassifyArgs&, std::int64_t begin, std::int64_t end);
   void (*upsample)(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
@@ -105,6 +118,7 @@ const PostprocessKernels& postprocess_kernels(Isa isa);
 
 namespace ETSEG_ISA_NAMESPACE {
 
+void deinterleave(const DeinterleaveArgs&, std::int64_t begin, std::int64_t end);
 void activate(const ActivateArgs&, std::int64_t begin, std::int64_t end);
 std::uint32_t classify(const ClassifyArgs&, std::int64_t begin, std::int64_t end);
 void upsample_labels(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
