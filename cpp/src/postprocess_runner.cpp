@@ -86,8 +86,7 @@ Status PostprocessRunner::run(const LogitsView& logits, const PostprocessTarget&
     for (const ProbabilityPlane& plane : target.planes)
       planes_.push_back({plane.label, plane.data});
     logits_ = {logits.data, logits.channels, logits.height * logits.width};
-    const bool interleaved =
-        logits.layout == LogitsLayout::kInterleaved && logits.channels > 1;
+    const bool interleaved = logits.layout == LogitsLayout::kInterleaved && logits.channels > 1;
     interleaved_ = interleaved ? logits.data : nullptr;
     out_ = {target.argmax, target.argmax_type == LabelType::kUint8, planes_.data(),
             static_cast<std::int64_t>(planes_.size())};

@@ -1,4 +1,4 @@
-// e^x on vectors. Relative error below 1.5e-7 (tests/cpp/test_activation.cpp measures it);
+// e^x on vectors. Relative error below 1.5e-7 (tests/cpp/test_postprocess_rules.cpp measures it);
 // exp(0) is exactly 1 and nothing below 0 gives more than 1.
 #pragma once
 

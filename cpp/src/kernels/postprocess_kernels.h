@@ -107,7 +107,7 @@ inline constexpr float kMaxLabelGap = 8.0F;
 
 struct PostprocessKernels {
   void (*deinterleave)(const DeinterleaveArgs&, std::int64_t begin, std::int64_t end);  // pixels
-  void (*activate)(const ActivateArgs&, std::int64_t begin, std::int64_t end);  // pixels
+  void (*activate)(const ActivateArgs&, std::int64_t begin, std::int64_t end);          // pixels
   std::uint32_t (*classify)(const ClassifyArgs&, std::int64_t begin, std::int64_t end);
   void (*upsample)(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
   void (*exp)(const float* x, float* y, std::int64_t n);  // for the tests

@@ -34,7 +34,7 @@ static inline Block make_block(const UpsampleArgs& args, std::int64_t x) {
   return block;
 }
 
-static inline F32 gather(const float* row, I32 index) {
+[[gnu::noinline, maybe_unused]] static F32 gather(const float* row, I32 index) {
   float lanes[kLanes];
   for (int i = 0; i < kLanes; ++i) lanes[i] = row[index[i]];
   return load<F32>(lanes);
@@ -65,11 +65,21 @@ static inline F32 at_fraction(Line line, F32 fraction) {
   return line.start + fraction * line.slope;
 }
 
-static inline Line line_of_class(const UpsampleArgs& args, const UpsampleBand& band,
-                                 const Block& block, std::int64_t c) {
-  const float* plane = args.logits.data + c * args.logits.plane_size;
-  const float* upper_row = plane + band.upper * args.width;
-  const float* lower_row = plane + band.lower * args.width;
+// The two source rows of a band, in the plane of class 0.
+struct SourceRows {
+  const float* upper;
+  const float* lower;
+  std::int64_t plane_size;
+};
+
+static inline SourceRows source_rows(const UpsampleArgs& args, const UpsampleBand& band) {
+  return {args.logits.data + band.upper * args.width, args.logits.data + band.lower * args.width,
+          args.logits.plane_size};
+}
+
+static inline Line line_of_class(const SourceRows& rows, const Block& block, std::int64_t c) {
+  const float* upper_row = rows.upper + c * rows.plane_size;
+  const float* lower_row = rows.lower + c * rows.plane_size;
   // The rows of the classes lie far apart and each is short: the hardware foresees none of them.
   __builtin_prefetch(upper_row + block.first + 32);
   __builtin_prefetch(lower_row + block.first + 32);

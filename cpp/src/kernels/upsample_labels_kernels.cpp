@@ -105,9 +105,10 @@ void compute(const UpsampleArgs& args, const UpsampleBand& band, const Block& bl
   } else {
     count = find_candidates(args, band, block, candidates);
   }
+  const SourceRows source = source_rows(args, band);
   float* lines = scratch.vectors;
   for (std::int64_t i = 0; i < count; ++i) {
-    const Line line = line_of_class(args, band, block, candidates[i]);
+    const Line line = line_of_class(source, block, candidates[i]);
     store(lines + 2 * i * kLanes, line.start);
     store(lines + (2 * i + 1) * kLanes, line.slope);
   }

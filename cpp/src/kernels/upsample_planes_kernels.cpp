@@ -80,50 +80,33 @@ void store_plane(const UpsampleArgs& args, const UpsampleBand& band, const Block
   store_part(to, value, block.lanes);
 }
 
-// Powers are kept within e^-kDeepest and e^kMaxLabelGap. A class that goes from below -kDeepest to
-// above -kShallow within a band is too steep for a geometric sequence that starts there; any other
-// that is held at -kDeepest weighs less than e^-kShallow.
+// Powers are kept within e^-kDeepest and e^kMaxLabelGap: a class that is held at -kDeepest in one
+// row and less than kSteepest above that in the other weighs next to nothing in both. One that
+// changes by more within a band is too steep for a geometric sequence.
 constexpr float kDeepest = 64.0F;
-constexpr float kShallow = 28.0F;
+constexpr float kSteepest = 36.0F;
 
-// The powers of a class, relative to the steady label, in the rows of a band.
-struct Sequence {
-  F32 power;  // in the first row
-  F32 ratio;  // of each row to the one before
-};
-
-struct Band {
-  F32 first, last;  // fractions of its rows
-  F32 per_step;
-};
-
-Sequence sequence_of(Line line, const Band& rows, I32* steep) {
-  const F32 first = at_fraction(line, rows.first);
-  const F32 last = at_fraction(line, rows.last);
-  const F32 from = at_least(-kDeepest, first);
-  const F32 to = at_least(-kDeepest, last);
-  *steep |= ((first < -kDeepest) & (last > -kShallow)) | ((last < -kDeepest) & (first > -kShallow));
-  return {exp_in_range(from), exp_in_range((to - from) * rows.per_step)};
-}
-
-// Adds the next kClasses classes to the denominators of the rows.
+// Adds kClasses sequences, each a vector of powers in the first row and one of ratios of every row
+// to the one before, to the sums of the rows.
 template <int kClasses>
-void add_sequences(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
-                   const Band& rows, Line reference, const std::int32_t* classes, float* slots,
-                   F32* sums, I32* steep) {
-  Sequence sequence[kClasses];
+void add_sequences(const float* slots, const std::int32_t* classes, std::int64_t rows, F32* sums) {
+  F32 power[kClasses];
+  F32 ratio[kClasses];
+  // Unrolled, they stay in registers.
+#pragma GCC unroll 8
   for (int k = 0; k < kClasses; ++k) {
-    const Line line = line_of_class(args, band, block, classes[k]) - reference;
-    sequence[k] = sequence_of(line, rows, steep);
-    float* slot = slots + 2 * kLanes * classes[k];
-    store(slot, sequence[k].power);
-    store(slot + kLanes, sequence[k].ratio);
+    const float* slot = slots + 2 * kLanes * classes[k];
+    power[k] = load<F32>(slot);
+    ratio[k] = load<F32>(slot + kLanes);
   }
-  for (std::int64_t j = 0; j < band.rows; ++j) {
-    F32 sum = sequence[0].power;
-    for (int k = 1; k < kClasses; ++k) sum += sequence[k].power;
-    sums[j] += sum;
-    for (int k = 0; k < kClasses; ++k) sequence[k].power *= sequence[k].ratio;
+  for (std::int64_t j = 0; j < rows; ++j) {
+    F32 sum = sums[j];
+#pragma GCC unroll 8
+    for (int k = 0; k + 1 < kClasses; k += 2) sum += power[k] + power[k + 1];
+    if (kClasses % 2 != 0) sum += power[kClasses - 1];
+    sums[j] = sum;
+#pragma GCC unroll 8
+    for (int k = 0; k < kClasses; ++k) power[k] *= ratio[k];
   }
 }
 
@@ -131,29 +114,44 @@ void add_sequences(const UpsampleArgs& args, const UpsampleBand& band, const Blo
 // sequence: two exponentials per class and band, then one multiplication per row. False if the
 // band is too steep for that; then nothing has been written.
 [[gnu::noinline]] bool softmax_by_ratios(const UpsampleArgs& args, const UpsampleBand& band,
-                                         const Block& block, const ClassList& list,
+                                         const Block& whole_block, const ClassList& list,
                                          std::int32_t steady, float* slots) {
-  const Line reference = line_of_class(args, band, block, steady);
-  const Band rows = {broadcast(args.y_fraction[band.y]),
-                     broadcast(args.y_fraction[band.y + band.rows - 1]),
-                     broadcast(1.0F / static_cast<float>(band.rows - 1))};
+  const Block block = whole_block;  // a copy is known not to change with the stores below
+  const SourceRows source = source_rows(args, band);
+  const std::int64_t rows = band.rows;
+  const F32 first_fraction = broadcast(args.y_fraction[band.y]);
+  const F32 last_fraction = broadcast(args.y_fraction[band.y + rows - 1]);
+  const F32 per_step = broadcast(1.0F / static_cast<float>(rows - 1));
+  const Line reference = line_of_class(source, block, steady);
+  F32 steepest = {};
+  for (std::int64_t i = 0; i < list.count; ++i) {
+    const std::int32_t c = list.classes[i];
+    const Line line = line_of_class(source, block, c) - reference;
+    const F32 from = at_least(-kDeepest, at_fraction(line, first_fraction));
+    const F32 to = at_least(-kDeepest, at_fraction(line, last_fraction));
+    const F32 change = to - from;
+    steepest = max((F32)((I32)change & 0x7FFFFFFF), steepest);
+    store(slots + 2 * kLanes * c, exp_in_range(from));
+    store(slots + 2 * kLanes * c + kLanes, exp_in_range(change * per_step));
+  }
+  if (any(steepest > kSteepest)) return false;
+
+  constexpr int kTogether = kLanes == 16 ? 8 : 4;  // as the registers allow
   F32 sums[kMaxBandRows];
-  for (std::int64_t j = 0; j < band.rows; ++j) sums[j] = F32{};
-  I32 steep = {};
+  for (std::int64_t j = 0; j < rows; ++j) sums[j] = F32{};
   std::int64_t i = 0;
-  for (; i + 4 <= list.count; i += 4) {
-    add_sequences<4>(args, band, block, rows, reference, list.classes + i, slots, sums, &steep);
+  for (; i + kTogether <= list.count; i += kTogether) {
+    add_sequences<kTogether>(slots, list.classes + i, rows, sums);
   }
-  for (; i < list.count; ++i) {
-    add_sequences<1>(args, band, block, rows, reference, list.classes + i, slots, sums, &steep);
-  }
-  if (any(steep)) return false;
-  for (std::int64_t j = 0; j < band.rows; ++j) sums[j] = 1.0F / sums[j];
+  for (; i + 2 <= list.count; i += 2) add_sequences<2>(slots, list.classes + i, rows, sums);
+  for (; i < list.count; ++i) add_sequences<1>(slots, list.classes + i, rows, sums);
+  for (std::int64_t j = 0; j < rows; ++j) sums[j] = 1.0F / sums[j];
+
   for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
     const float* slot = slots + 2 * kLanes * args.out.planes[p].label;
     F32 power = load<F32>(slot);
     const F32 ratio = load<F32>(slot + kLanes);
-    for (std::int64_t j = 0; j < band.rows; ++j) {
+    for (std::int64_t j = 0; j < rows; ++j) {
       store_plane(args, band, block, p, j, power * sums[j]);
       power *= ratio;
     }
@@ -165,18 +163,20 @@ void add_sequences(const UpsampleArgs& args, const UpsampleBand& band, const Blo
 // each pixel, which takes another look at the classes.
 template <bool kSteady>
 [[gnu::noinline]] void softmax_by_pixel(const UpsampleArgs& args, const UpsampleBand& band,
-                                        const Block& block, const ClassList& list,
+                                        const Block& whole_block, const ClassList& list,
                                         std::int32_t steady) {
+  const Block block = whole_block;
+  const SourceRows source = source_rows(args, band);
   const float* fractions = args.y_fraction + band.y;
   Line reference = {};
   F32 sums[kMaxBandRows] = {};
   F32 tops[kMaxBandRows];
   if (kSteady) {
-    reference = line_of_class(args, band, block, steady);
+    reference = line_of_class(source, block, steady);
   } else {
     for (std::int64_t j = 0; j < band.rows; ++j) tops[j] = broadcast(-kInfinity);
     for (std::int64_t i = 0; i < list.count; ++i) {
-      const Line line = line_of_class(args, band, block, list.classes[i]);
+      const Line line = line_of_class(source, block, list.classes[i]);
       for (std::int64_t j = 0; j < band.rows; ++j) {
         tops[j] = max(at_fraction(line, broadcast(fractions[j])), tops[j]);
       }
@@ -187,7 +187,7 @@ template <bool kSteady>
     return kSteady ? value : value - tops[j];
   };
   for (std::int64_t i = 0; i < list.count; ++i) {
-    const Line line = line_of_class(args, band, block, list.classes[i]) - reference;
+    const Line line = line_of_class(source, block, list.classes[i]) - reference;
     for (std::int64_t j = 0; j < band.rows; ++j) {
       sums[j] += exp_in_range(at_least(kExpMin, relative(line, j)));
     }
@@ -197,7 +197,7 @@ template <bool kSteady>
     sums[j] = bad ? broadcast(kNaN) : 1.0F / sums[j];
   }
   for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
-    const Line line = line_of_class(args, band, block, args.out.planes[p].label) - reference;
+    const Line line = line_of_class(source, block, args.out.planes[p].label) - reference;
     for (std::int64_t j = 0; j < band.rows; ++j) {
       store_plane(args, band, block, p, j, exp(relative(line, j)) * sums[j]);
     }
@@ -208,10 +208,11 @@ template <bool kSteady>
 [[gnu::noinline]] void planes_by_themselves(const UpsampleArgs& args, const UpsampleBand& band,
                                             const Block& block) {
   const I32 bad = nonfinite_lanes(args, band, block);
+  const SourceRows source = source_rows(args, band);
   const bool one_channel = args.logits.channels == 1;
   for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
     const std::int64_t label = args.out.planes[p].label;
-    const Line line = line_of_class(args, band, block, one_channel ? 0 : label);
+    const Line line = line_of_class(source, block, one_channel ? 0 : label);
     for (std::int64_t j = 0; j < band.rows; ++j) {
       F32 value = at_fraction(line, broadcast(args.y_fraction[band.y + j]));
       if (one_channel) value = one_channel_probability(args.activation, value);
