@@ -132,15 +132,9 @@ def test_metadata() -> None:
         re.split(r"[^\w-]", requirement, maxsplit=1)[0]
         for requirement in importlib.metadata.requires("etseg") or []
     }
-    assert required == {
-        "click",
-        "filelock",
-        "numpy",
-        "opencv-python-headless",
-        "platformdirs",
-        "simplejpeg",
-        "urllib3",
-    }
+    assert {"numpy", "opencv-python-headless"} <= required
+    assert not required & {"torch", "executorch", "opencv-python"}
+    assert len(required) <= 8  # a few small packages
 
 
 def test_the_notices_travel_along() -> None:
