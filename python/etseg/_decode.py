@@ -1,24 +1,26 @@
 """Stage 0b: from the bytes of an image file to pixels, upright, no more of them than are needed.
 
-=========  ==============================  ===========  ======  =====================
-Format     Decoded by                      Orientation  Scaled  Of interest
-=========  ==============================  ===========  ======  =====================
-JPEG       libjpeg-turbo (simplejpeg)      EXIF         yes     baseline, progressive;
-                                                                grey, YCbCr, CMYK, YCCK
-PNG        OpenCV                          eXIf         no      palette, grey, alpha
-                                                                dropped, 16 bits -> 8
-WebP       OpenCV                          EXIF         no      alpha dropped; lossless;
-                                                                the first of several
-TIFF       OpenCV                          tag 274      no      the first page
-AVIF       OpenCV, 4.8.1 or later          irot, imir   no      8 bits
-GIF        OpenCV, 4.11 or later           none         no      the first picture
-BMP        OpenCV                          none         no      top-down ones too
-JPEG 2000  OpenCV                          none         no
-PNM        OpenCV                          none         no      PBM, PGM, PPM
-=========  ==============================  ===========  ======  =====================
+=========  ========================  ============  ======  ========================
+Format     Decoded by                Orientation   Scaled  What is tested
+=========  ========================  ============  ======  ========================
+JPEG       simplejpeg                EXIF          yes     baseline, progressive;
+           (libjpeg-turbo)                                 grey, YCbCr, CMYK, YCCK
+PNG        OpenCV                    eXIf          no      1 to 16 bits, grey,
+                                                           palette, alpha, Adam7
+WebP       OpenCV                    EXIF          no      lossy, lossless, alpha,
+                                                           the first of several
+TIFF       OpenCV                    tag 274       no      8 and 16 bits, LZW,
+                                                           deflate, JPEG; first page
+AVIF       OpenCV, 4.8 or later      irot, imir    no      8 bits
+GIF        OpenCV, 4.11 or later     has none      no      the first picture
+BMP        OpenCV                    has none      no      palette; from the top too
+JPEG 2000  OpenCV                    has none      no      grey, colour
+PNM        OpenCV                    has none      no      grey, colour
+=========  ========================  ============  ======  ========================
 
-16-bit files keep the high byte. An image that is cut off is an error; damage that leaves pixels to
-show is not, as in every viewer. Colour profiles are not applied.
+16-bit files keep the high byte. Alpha is dropped; OpenCV blends that of a TIFF onto black. Colour
+profiles are not applied. An image that is cut off is an error; damage that leaves pixels to show is
+not, as in every viewer.
 
 Why two decoders: OpenCV's reduced modes are as fast as simplejpeg, but its libjpeg and libpng write
 their warnings to stderr, which no setting prevents. simplejpeg says them in an exception, reads

@@ -1,0 +1,304 @@
+"""Every format, every orientation, every kind of pixel: what the program gets to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from cv2.utils import logging as cv2_log
+from PIL import Image as Pil
+from PIL import features
+
+import etseg
+from eyes import Pixels, encoded, eyes, png16, png_chunk, seen, smooth, stored_for, tiff16
+from programs import picture
+
+VERSION = tuple(map(int, cv2.__version__.split(".")[:2]))
+needs_avif = pytest.mark.skipif(
+    VERSION < (4, 9) or not features.check("avif"), reason="no AVIF in OpenCV or Pillow"
+)
+needs_gif = pytest.mark.skipif(VERSION < (4, 11), reason="no GIF in this OpenCV")
+
+
+@pytest.fixture(scope="module")
+def module() -> Iterator[etseg.ImageSegmentationModule]:
+    with eyes() as loaded:
+        yield loaded
+
+
+@pytest.fixture(autouse=True)
+def silence(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    yield
+    written = capfd.readouterr()
+    assert (written.out, written.err) == ("", "")
+
+
+def apart(left: Pixels, right: Pixels) -> int:
+    """The largest difference of two pixels."""
+    assert left.shape == right.shape
+    return int(np.abs(left.astype(int) - right).max())
+
+
+LOSSLESS = {
+    "png": ("PNG", {}),
+    "png-palette-of-few": ("PNG", {}),
+    "webp": ("WEBP", {"lossless": True}),
+    "bmp": ("BMP", {}),
+    "tiff": ("TIFF", {}),
+    "tiff-lzw": ("TIFF", {"compression": "tiff_lzw"}),
+    "tiff-deflate": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    "ppm": ("PPM", {}),
+}
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_lossless(module: etseg.ImageSegmentationModule, name: str) -> None:
+    kind, options = LOSSLESS[name]
+    assert apart(seen(module, encoded(picture(), kind, **options)), picture()) == 0
+
+
+LOSSY = {
+    "jpeg": ("JPEG", {"quality": 95}),
+    "jpeg-progressive": ("JPEG", {"quality": 95, "progressive": True}),
+    "jpeg-444": ("JPEG", {"quality": 95, "subsampling": 0}),
+    "jpeg-422": ("JPEG", {"quality": 95, "subsampling": 1}),
+    "webp": ("WEBP", {"quality": 95}),
+    "avif": ("AVIF", {"quality": 95}),
+    "tiff-jpeg": ("TIFF", {"compression": "jpeg", "quality": 95}),
+    "jpeg2000": ("JPEG2000", {}),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=needs_avif if n == "avif" else ()) for n in LOSSY]
+)
+def test_lossy(module: etseg.ImageSegmentationModule, name: str) -> None:
+    kind, options = LOSSY[name]
+    assert apart(seen(module, encoded(smooth(), kind, **options)), smooth()) <= 12
+
+
+ORIENTED = {
+    "jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    "jpeg-progressive": ("JPEG", {"quality": 95, "progressive": True}),
+    "png": ("PNG", {}),
+    "webp": ("WEBP", {"lossless": True}),
+    "webp-lossy": ("WEBP", {"quality": 95}),
+    "tiff": ("TIFF", {}),
+    "tiff-lzw": ("TIFF", {"compression": "tiff_lzw"}),
+    "avif": ("AVIF", {"quality": 95}),
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=needs_avif if n == "avif" else ()) for n in ORIENTED]
+)
+def test_orientation(module: etseg.ImageSegmentationModule, name: str, orientation: int) -> None:
+    kind, options = ORIENTED[name]
+    data = encoded(stored_for(smooth(), orientation), kind, orientation, **options)
+    assert apart(seen(module, data), smooth()) <= 12
+    assert module.forward(data, resize=True).size == (24, 40)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_orientation_moves_pixels_and_changes_none(
+    module: etseg.ImageSegmentationModule, kind: str, orientation: int
+) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(stored_for(picture(), orientation), kind, orientation, **options)
+    assert apart(seen(module, data), picture()) == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_of_16_bit_tiff(
+    module: etseg.ImageSegmentationModule, orientation: int
+) -> None:
+    stored = stored_for(picture(), orientation).astype(np.uint16) * 257
+    assert apart(seen(module, tiff16(stored, orientation)), picture()) == 0
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255, 65535])
+def test_an_orientation_that_does_not_exist_is_none(
+    module: etseg.ImageSegmentationModule, orientation: int
+) -> None:
+    data = encoded(picture(), "PNG", orientation)
+    assert apart(seen(module, data), picture()) == 0
+
+
+def test_16_bits_keep_the_high_byte(module: etseg.ImageSegmentationModule) -> None:
+    high = picture().astype(np.uint16) << 8
+    low = np.random.default_rng(1).integers(0, 128, high.shape, np.uint16)  # rounds down anyway
+    assert apart(seen(module, png16(high | low)), picture()) <= 1
+    assert apart(seen(module, tiff16(high | low)), picture()) <= 1
+    grey = np.repeat(picture()[..., :1], 3, axis=2)
+    assert apart(seen(module, png16((high | low)[..., 0])), grey) <= 1
+    assert apart(seen(module, tiff16((high | low)[..., 0])), grey) <= 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "BMP", "PPM", "JPEG2000"])
+def test_grey(module: etseg.ImageSegmentationModule, kind: str) -> None:
+    grey = smooth()[..., 0]
+    repeated = np.repeat(grey[..., None], 3, axis=2)
+    assert apart(seen(module, encoded(grey, kind)), repeated) <= (8 if kind == "JPEG" else 0)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_palette(module: etseg.ImageSegmentationModule, bits: int) -> None:
+    image = Pil.fromarray(picture()).quantize(2**bits)
+    expected = np.asarray(image.convert("RGB"))
+    assert apart(seen(module, encoded(image, "PNG", bits=bits)), expected) == 0
+    assert apart(seen(module, encoded(image, "PNG", bits=bits, transparency=0)), expected) == 0
+    assert apart(seen(module, encoded(image, "TIFF")), expected) == 0
+    assert apart(seen(module, encoded(image, "BMP")), expected) == 0
+
+
+@needs_gif
+def test_gif(module: etseg.ImageSegmentationModule) -> None:
+    image = Pil.fromarray(picture()).quantize(32)
+    expected = np.asarray(image.convert("RGB"))
+    assert apart(seen(module, encoded(image, "GIF")), expected) == 0
+    other = Pil.fromarray(picture(seed=1)).quantize(32)
+    moving = encoded(image, "GIF", save_all=True, append_images=[other])
+    assert apart(seen(module, moving), expected) == 0
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_alpha_is_dropped(module: etseg.ImageSegmentationModule, kind: str) -> None:
+    alpha = np.arange(24 * 40).reshape(24, 40, 1) % 255 + 1
+    rgba = np.concatenate([picture(), alpha.astype(np.uint8)], axis=2)
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    assert apart(seen(module, encoded(rgba, kind, **options)), picture()) == 0
+
+
+def test_alpha_of_tiff_lies_on_black(module: etseg.ImageSegmentationModule) -> None:
+    alpha = np.arange(24 * 40).reshape(24, 40, 1) % 256
+    rgba = np.concatenate([picture(), alpha.astype(np.uint8)], axis=2)
+    blended = np.rint(picture() * (alpha / 255)).astype(np.uint8)
+    assert apart(seen(module, encoded(rgba, "TIFF")), blended) <= 1
+
+
+def test_alpha_of_grey_is_dropped(module: etseg.ImageSegmentationModule) -> None:
+    grey = picture()[..., 0]
+    image = Pil.merge("LA", [Pil.fromarray(grey), Pil.fromarray(picture()[..., 1])])
+    assert apart(seen(module, encoded(image, "PNG")), np.repeat(grey[..., None], 3, 2)) == 0
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_cmyk(module: etseg.ImageSegmentationModule, progressive: bool) -> None:
+    image = _cmyk(smooth())
+    data = encoded(image, "JPEG", quality=95, progressive=progressive)
+    assert apart(seen(module, data), np.asarray(image.convert("RGB"))) <= 12
+
+
+def test_ycck(module: etseg.ImageSegmentationModule) -> None:
+    # As CMYK whose first three channels are the YCbCr of the ink; the Adobe segment says so.
+    cmyk = np.asarray(_cmyk(smooth()))
+    ycc = np.asarray(Pil.fromarray(cmyk[..., :3]).convert("YCbCr"))
+    disguised = Pil.fromarray(np.concatenate([255 - ycc, cmyk[..., 3:]], axis=2), "CMYK")
+    data = bytearray(encoded(disguised, "JPEG", quality=97, subsampling=0))
+    adobe = data.index(b"Adobe")
+    assert data[adobe + 11] == 0
+    data[adobe + 11] = 2
+    expected = np.asarray(_cmyk(smooth()).convert("RGB"))
+    assert apart(seen(module, bytes(data)), expected) <= 16
+
+
+def _cmyk(rgb: Pixels) -> Pil.Image:
+    """With black ink, unlike Pillow's own."""
+    cmyk = np.concatenate([255 - rgb, np.zeros_like(rgb[..., :1])], axis=2)
+    cmyk[..., 3] = np.linspace(0, 120, 40).astype(np.uint8)
+    return Pil.fromarray(cmyk, "CMYK")
+
+
+def test_bmp_from_the_top(module: etseg.ImageSegmentationModule) -> None:
+    data = bytearray(encoded(picture(), "BMP"))
+    data[22:26] = (-24).to_bytes(4, "little", signed=True)
+    assert apart(seen(module, bytes(data)), picture()[::-1]) == 0
+
+
+def test_first_page(module: etseg.ImageSegmentationModule) -> None:
+    second = Pil.fromarray(picture(seed=1))
+    pages = encoded(picture(), "TIFF", save_all=True, append_images=[second])
+    assert apart(seen(module, pages), picture()) == 0
+    moving = encoded(picture(), "WEBP", save_all=True, append_images=[second], lossless=True)
+    assert apart(seen(module, moving), picture()) == 0
+
+
+def test_interlaced_png(module: etseg.ImageSegmentationModule) -> None:
+    # Pillow writes none: seven passes by hand.
+    import struct
+    import zlib
+
+    raw = b""
+    for top, left, down, right in [
+        (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ]:  # fmt: skip
+        raw += b"".join(b"\0" + row.tobytes() for row in picture()[top::down, left::right])
+    head = struct.pack(">IIBBBBB", 40, 24, 8, 2, 0, 0, 1)
+    data = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head)
+    data += png_chunk(b"IDAT", zlib.compress(raw)) + png_chunk(b"IEND", b"")
+    assert apart(seen(module, data), picture()) == 0
+
+
+def test_what_libpng_would_complain_about(module: etseg.ImageSegmentationModule) -> None:
+    data = encoded(picture(), "PNG")
+    after_head = 8 + 25
+    odd = [
+        png_chunk(b"iCCP", b"name\0\0" + b"no profile"),
+        png_chunk(b"gAMA", b"\0"),
+        png_chunk(b"tEXt", b"x" * 100)[:-4] + b"\0\0\0\0",  # a wrong checksum
+        png_chunk(b"sRGB", b"\x09"),
+        png_chunk(b"eXIf", b"nothing"),
+    ]
+    noisy = data[:after_head] + b"".join(odd) + data[after_head:]
+    assert apart(seen(module, noisy), picture()) == 0
+
+
+def test_bytes_behind_the_image(module: etseg.ImageSegmentationModule) -> None:
+    for kind in ("JPEG", "PNG", "WEBP"):
+        data = encoded(smooth(), kind)
+        assert apart(seen(module, data + b"\0" * 1000), seen(module, data)) == 0
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM"])
+def test_cut_off(module: etseg.ImageSegmentationModule, kind: str) -> None:
+    data = encoded(picture(), kind)
+    for share in (0.999, 0.9, 0.5, 0.1, 0.02):
+        with pytest.raises(etseg.FileReadError, match="cannot decode"):
+            module.forward(data[: int(len(data) * share)])
+
+
+def test_unusual_subsampling_says_what_to_do(module: etseg.ImageSegmentationModule) -> None:
+    data = bytearray(encoded(smooth(), "JPEG"))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 11] = 0x31
+    with pytest.raises(etseg.FileReadError, match=r"PIL\.Image\.open"):
+        module.forward(bytes(data))
+
+
+def test_no_image(module: etseg.ImageSegmentationModule) -> None:
+    for data in (b"", b"hello", b"<svg/>", b"%PDF-1.7", b"\0" * 100, b"#?RADIANCE\n", b"P7\n"):
+        with pytest.raises(etseg.FileReadError, match="cannot decode the bytes given"):
+            module.forward(data)
+
+
+def test_endless_scans_are_refused(module: etseg.ImageSegmentationModule) -> None:
+    data = encoded(smooth(), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    bomb = data[:last] + data[last:-2] * 200 + data[-2:]
+    with pytest.raises(etseg.FileReadError, match="scans"):
+        module.forward(bomb)
+
+
+def test_the_log_level_is_as_it_was(module: etseg.ImageSegmentationModule) -> None:
+    before = cv2_log.getLogLevel()
+    for level in (cv2_log.LOG_LEVEL_ERROR, cv2_log.LOG_LEVEL_SILENT, before):
+        cv2_log.setLogLevel(level)
+        module.forward(encoded(picture(), "PNG"))
+        with pytest.raises(etseg.FileReadError):
+            module.forward(encoded(picture(), "TIFF")[:2000])
+        assert cv2_log.getLogLevel() == level
