@@ -245,7 +245,8 @@ def _translated(url: str, code: ErrorCode) -> Iterator[None]:
     except SSLError as error:
         raise DownloadError(f"no safe connection to {shown(url)}: {error}") from error
     except HTTPError as error:
-        raise PassingError(f"{shown(url)} failed: {error}", code) from error
+        reason = error.args[0] if error.args and isinstance(error.args[0], str) else error
+        raise PassingError(f"{shown(url)} failed: {reason}", code) from error
 
 
 def _pool_for(url: str) -> urllib3.PoolManager:

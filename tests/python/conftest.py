@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pytest
 
 import etseg
+from etseg import resources
+from http_server import Server, serving
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DATA = CHECKOUT / "tests" / "data"
@@ -125,6 +127,30 @@ def loaded(
     yield load
     for module in modules.values():
         module.delete()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server on the loopback."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache directory, no proxy, and no waiting before another attempt."""
+    for name in ("ETSEG_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ETSEG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("etseg._http.FIRST_PAUSE", 0.001)
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def program() -> bytes:
+    """A model's file: the selfie model's."""
+    path = resources.fetch(etseg.SELFIE_SEGMENTATION)
+    return path.read_bytes()
 
 
 @pytest.fixture
