@@ -228,7 +228,7 @@ class ImageSegmentationModule:
             ForkedProcessError: this process was forked from one that had used etseg.
         """
         spec = as_spec(model)
-        path = locate(spec, on_download_progress_callback)
+        path = locate(spec, on_download_progress_callback, self._limits)
         self._replace(_Session.open(spec, path))
 
     def forward(

@@ -20,7 +20,6 @@ import pytest
 import etseg
 from etseg import DownloadError, ErrorCode, ImageSegmentationModule, resources
 from etseg._http import TRIES, PassingError, _redirected, read_url, retried
-from etseg._limits import Limits
 from http_server import PATIENCE, Fault, Server
 
 PICTURE = np.full((64, 64, 3), 90, np.uint8)
@@ -226,17 +225,16 @@ def test_compressed_all_the_same(server: Server, cache: Path, program: bytes) ->
     assert [request.start for request in server.requests] == [0, 0]
 
 
-def test_a_stalled_server(server: Server, cache: Path, program: bytes) -> None:
-    limits = Limits(read_timeout=0.2)
-    url = server.add("/model.pte", program, always=Fault(drip=True))
-    with pytest.raises(DownloadError, match="stalled") as caught:
-        resources.fetch(url, limits=limits)
-    assert caught.value.code == ErrorCode.DOWNLOAD_INTERRUPTED
-    server.files["/model.pte"].always = Fault(cut=0.1, hold=threading.Event())
-    with pytest.raises(DownloadError, match="timed out") as caught:
-        resources.fetch(url, limits=limits)
-    assert caught.value.code == ErrorCode.DOWNLOAD_INTERRUPTED
-    server.files["/model.pte"].always.hold.set()  # type: ignore[union-attr]
+@pytest.mark.parametrize("stalls", ["drips", "is silent"])
+def test_a_stalled_server(server: Server, cache: Path, program: bytes, stalls: str) -> None:
+    hold = threading.Event()
+    fault = Fault(drip=True) if stalls == "drips" else Fault(cut=0.1, hold=hold)
+    url = server.add("/model.pte", program, always=fault)
+    with ImageSegmentationModule(limits=etseg.Limits(read_timeout=0.1)) as module:
+        with pytest.raises(DownloadError, match="stalled|timed out") as caught:
+            module.load(url)
+        assert caught.value.code == ErrorCode.DOWNLOAD_INTERRUPTED
+    hold.set()
     server.files["/model.pte"].always = Fault()
     load(url)
     assert only_model(cache) == program
@@ -267,6 +265,10 @@ def test_a_redirect_loop(server: Server) -> None:
     with pytest.raises(DownloadError, match="more than 5 redirects"):
         load(url)
     assert len(server.requests) == 6
+    limits = etseg.Limits(max_redirects=0)
+    with pytest.raises(DownloadError, match="more than 0 redirects"):
+        ImageSegmentationModule(limits=limits).load(url)
+    assert len(server.requests) == 7
 
 
 @pytest.mark.parametrize(
