@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copyreg
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum, IntEnum
+from enum import Enum, EnumMeta, IntEnum
 from functools import cache
 from typing import Any, cast
 
@@ -54,6 +55,16 @@ class SelfieSegmentationLabel(IntEnum):
     ARGMAX = 2
 
 
+class _NamedMeta(EnumMeta):
+    """Of the enums that are made of names: they remember them, and pickle as them."""
+
+    given: tuple[str, ...]
+
+
+class _NamedLabel(IntEnum, metaclass=_NamedMeta):
+    """Base of the enums that are made of names."""
+
+
 @cache
 def enum_of_names(names: tuple[str, ...]) -> type[IntEnum]:
     """An IntEnum of these labels, ARGMAX last. Equal names give the same enum, so that members
@@ -64,17 +75,26 @@ def enum_of_names(names: tuple[str, ...]) -> type[IntEnum]:
         member = re.sub(r"\W+", "_", name).strip("_").upper() or f"CLASS_{index}"
         if member[0].isdigit():
             member = f"CLASS_{member}"
-        if member in members or member == _ARGMAX:
+        while member in members or member == _ARGMAX:
             member = f"{member}_{index}"
         members[member] = index
     members[_ARGMAX] = len(names)
-    enum = cast("type[IntEnum]", IntEnum("Label", members, module=__name__))
+    make: Any = _NamedLabel
+    enum: type[IntEnum] = make("Label", members, module=__name__)
+    cast("_NamedMeta", enum).given = names
 
     def reduce(self: int, _protocol: object) -> tuple[Any, ...]:
         return _member, (names, int(self))
 
     enum.__reduce_ex__ = reduce  # type: ignore[assignment, method-assign]
     return enum
+
+
+def _reduced(enum: Any) -> tuple[Any, ...]:
+    return enum_of_names, (enum.given,)
+
+
+copyreg.pickle(_NamedMeta, _reduced)
 
 
 def _member(names: tuple[str, ...], value: int) -> IntEnum:
@@ -134,15 +154,19 @@ class LabelSet:
 
     def __init__(self, labels: type[IntEnum] | tuple[str, ...]) -> None:
         self.enum = labels if isinstance(labels, type) else enum_of_names(labels)
+        kind: type = type(self.enum)
+        given = cast("_NamedMeta", self.enum).given if kind is _NamedMeta else ()
         self.members = tuple(
             sorted(m for name, m in self.enum.__members__.items() if name != _ARGMAX)
         )
         #: The key of the ARGMAX map: a member, or its name where the caller's enum has none.
         self.argmax: IntEnum | str = self.enum.__members__.get(_ARGMAX, _ARGMAX)
-        self._by_name = {member.name.casefold(): member for member in self.members}
-        if not isinstance(labels, type):
-            for name, member in zip(labels, self.members, strict=True):
-                self._by_name[name.casefold()] = member
+        # Names as they were given come first, then whatever their case, then those of the members.
+        self._by_name: dict[str, IntEnum] = dict(zip(given, self.members, strict=False))
+        for name, member in self._by_name.copy().items():
+            self._by_name.setdefault(name.casefold(), member)
+        for member in self.members:
+            self._by_name.setdefault(member.name.casefold(), member)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -171,7 +195,7 @@ class LabelSet:
         if isinstance(label, str):
             if label.casefold() == _ARGMAX.casefold():
                 return None
-            member = self._by_name.get(label.casefold())
+            member = self._by_name.get(label, self._by_name.get(label.casefold()))
             if member is None:
                 raise self._unknown(label)
             return member
