@@ -1,4 +1,5 @@
 // The one file that names pybind11: conversion, the GIL, exceptions. No arithmetic.
+#include <pthread.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -9,6 +10,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -46,7 +48,9 @@ using etseg::Status;
 class InFlight {
  public:
   InFlight() {
-    if (!enter()) raise({Code::kModuleNotLoaded, "the interpreter is shutting down"});
+    if (enter()) return;
+    stop_if_exiting();
+    raise({Code::kModuleNotLoaded, "the interpreter is shutting down"});
   }
   ~InFlight() {
     const std::lock_guard lock(mutex_);
@@ -68,20 +72,41 @@ class InFlight {
     while (finalizing_.load()) ::pause();
   }
 
+  // Called with the GIL held, by a call that was turned away. Once the interpreter exits, only
+  // daemon threads are left beside the one that exits. They stop here, as Python would stop them a
+  // moment later; an error would only make them print a traceback nobody asked for.
+  static void stop_if_exiting() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!refusing_ || exiting_thread_ == std::this_thread::get_id()) return;
+    }
+    const py::gil_scoped_release release;
+    for (;;) ::pause();
+  }
+
+  static void refuse() {
+    const std::lock_guard lock(mutex_);
+    refusing_ = true;
+    exiting_thread_ = std::this_thread::get_id();
+  }
+
   static bool shut_down(double seconds) {
     std::unique_lock lock(mutex_);
-    refusing_ = true;
     const bool idle = idle_.wait_for(lock, std::chrono::duration<double>(seconds),
                                      [] { return running_ == 0; });
     finalizing_.store(true);
     return idle;
   }
 
+  // In a forked child none of the counted calls goes on.
+  static void forget_after_fork() { running_ = 0; }
+
  private:
-  static inline std::mutex mutex_;
+  static inline std::mutex mutex_;  // taken with the GIL held, so never locked in a forked child
   static inline std::condition_variable idle_;
   static inline int running_ = 0;
   static inline bool refusing_ = false;
+  static inline std::thread::id exiting_thread_;
   static inline std::atomic<bool> finalizing_ = false;
 };
 
@@ -230,6 +255,7 @@ py::tuple forward(etseg::Segmenter& segmenter, const py::array& image, bool bgr,
 
   etseg::StageTimes times;
   const Status status = without_gil([&] { return segmenter.forward(view, target, times); });
+  if (status.code() == Code::kModuleNotLoaded) InFlight::stop_if_exiting();
   if (!status.ok()) raise(status);
   return py::make_tuple(times.preprocess, times.inference, times.postprocess);
 }
@@ -287,6 +313,8 @@ PYBIND11_MODULE(_native, module) {
   module.def("runtime_info", &runtime_info);
   module.def("thread_count", &etseg::thread_count);
   module.def("set_thread_count", &set_thread_count, "count"_a);
+  ::pthread_atfork(nullptr, nullptr, InFlight::forget_after_fork);
+  module.def("refuse_calls", &InFlight::refuse);
   module.def(
       "shut_down", [](double seconds) { return InFlight::shut_down(seconds); }, "seconds"_a,
       py::call_guard<py::gil_scoped_release>());

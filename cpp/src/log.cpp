@@ -1,5 +1,7 @@
 #include "etseg/log.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <deque>
 #include <mutex>
@@ -15,9 +17,14 @@ struct Queue {
   std::atomic<bool> pending = false;
 };
 
-// Never destroyed: the runtime's threads may log while the process exits.
+// Never destroyed: the runtime's threads may log while the process exits. Never locked in a forked
+// child by a thread that the child does not have.
 Queue& queue() {
-  static Queue* const instance = new Queue;
+  static Queue* const instance = [] {
+    ::pthread_atfork([] { queue().mutex.lock(); }, [] { queue().mutex.unlock(); },
+                     [] { queue().mutex.unlock(); });
+    return new Queue;
+  }();
   return *instance;
 }
 

@@ -449,8 +449,12 @@ def _background(spec: ModelSpec, labels: LabelSet) -> int | None:
 
 def _close_all() -> None:
     """At exit: calls that wait are turned away, those that run get a bounded time."""
+    _native.refuse_calls()
     for module in list(_modules):
-        module.delete()
+        # Not delete(): daemon threads that still call forward() are to be stopped by the native
+        # code, in silence, and not to fail here.
+        if (session := module._session) is not None:
+            session.segmenter.close()
     _native.shut_down(_EXIT_PATIENCE)
 
 
