@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from programs import picture, program
 
 import etseg
 from etseg import DeeplabLabel, ImageSegmentationModule, SelfieSegmentationLabel
+from programs import picture, program
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def module() -> ImageSegmentationModule:
     return module
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """What a caller's own callback may raise."""
 
 
@@ -116,9 +116,9 @@ def test_an_error_in_the_progress_callback_cancels_the_load(
     module: ImageSegmentationModule,
 ) -> None:
     def refuse(_: float) -> None:
-        raise Refusal
+        raise RefusalError
 
-    with pytest.raises(Refusal):
+    with pytest.raises(RefusalError):
         module.load(program("logits_c21"), refuse)
     assert len(module.labels) == 4
 
@@ -139,17 +139,17 @@ def test_context_manager_deletes() -> None:
     with ImageSegmentationModule() as module:
         module.load(program("logits_c3"))
     assert not module.is_loaded
-    with pytest.raises(Refusal), module:
-        module.load(program("logits_c3"))
-        raise Refusal
+    module.load(program("logits_c3"))
+    with pytest.raises(RefusalError), module:
+        raise RefusalError
     assert not module.is_loaded
 
 
 @pytest.mark.parametrize("resize", [False, True])
 def test_size_of_the_maps(resize: bool, module: ImageSegmentationModule) -> None:
     result = module.forward(picture(31, 17), [2], resize=resize)
-    assert result.size == result.argmax.shape == result[2].shape == (
-        (31, 17) if resize else (24, 40)
+    assert (
+        result.size == result.argmax.shape == result[2].shape == ((31, 17) if resize else (24, 40))
     )
 
 
@@ -170,7 +170,7 @@ def test_result_is_a_read_only_mapping(module: ImageSegmentationModule) -> None:
     assert result.get(1) is None
     with pytest.raises(TypeError):
         result["CLASS_2"] = result.argmax  # type: ignore[index]
-    with pytest.raises(etseg.LabelError, match="CLASS_1.*classes_of_interest"):
+    with pytest.raises(etseg.LabelError, match=r"CLASS_1.*classes_of_interest"):
         result[1]
     assert "24x40" in repr(result)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from programs import FOLDER, Floats, Image, logits, picture, program, sigmoid, softmax
 
 import etseg
+from programs import FOLDER, Floats, Image, logits, picture, program, sigmoid, softmax
 
 #: Programs with a plain function, as their own output ("none": no activation of ours on top).
 COMPUTED: dict[str, Callable[[Image], Floats]] = {
@@ -34,10 +34,9 @@ COMPUTED: dict[str, Callable[[Image], Floats]] = {
     "dynamic_c3": lambda image: logits(image, 3),
     "dynamic_xnnpack_c3": lambda image: logits(image, 3),
     "rank3_c3": lambda image: _rank3(image.transpose(2, 0, 1) / 255),
-    "constant": lambda image: (np.arange(3 * image.size // 3) * 37 % 101 - 50).reshape(
-        3, *image.shape[:2]
-    )
-    / 16,
+    "constant": lambda image: (
+        (np.arange(3 * image.size // 3) * 37 % 101 - 50).reshape(3, *image.shape[:2]) / 16
+    ),
 }
 #: Programs with tests of their own, here or elsewhere.
 SPECIAL = {

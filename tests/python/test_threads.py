@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from children import output_of
-from programs import picture, program
 
 import etseg
+from children import output_of
 from etseg import ImageSegmentationModule, _native
+from programs import picture, program
 
 THREADS = 8
 FORWARDS = 50
@@ -40,9 +40,7 @@ def test_threads_get_what_a_serial_caller_gets(
 
     def repeat(i: int) -> int:
         start.wait()
-        return sum(
-            all(map(np.array_equal, forward(i), expected[i])) for _ in range(FORWARDS)
-        )
+        return sum(all(map(np.array_equal, forward(i), expected[i])) for _ in range(FORWARDS))
 
     with ThreadPoolExecutor(THREADS) as pool:
         assert list(pool.map(repeat, range(THREADS))) == [FORWARDS] * THREADS
