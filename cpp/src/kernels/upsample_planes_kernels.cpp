@@ -74,11 +74,23 @@ std::int32_t steady_label(const UpsampleArgs& args, const UpsampleBand& band, co
   return is_steady(args, band, block, last) ? last : -1;
 }
 
-void store_plane(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
-                 std::int64_t p, std::int64_t j, F32 value) {
-  float* to = args.out.planes[p].data + (band.y + j) * args.target_width + block.x;
-  store_part(to, value, block.lanes);
-}
+// Writes a block of a map from its first row down.
+class MapRows {
+ public:
+  MapRows(const UpsampleArgs& args, const UpsampleBand& band, const Block& block, std::int64_t p)
+      : to_(args.out.planes[p].data + band.y * args.target_width + block.x),
+        stride_(args.target_width),
+        lanes_(block.lanes) {}
+  void put(F32 value) {
+    store_part(to_, value, lanes_);
+    to_ += stride_;
+  }
+
+ private:
+  float* to_;
+  const std::int64_t stride_;
+  const std::int64_t lanes_;
+};
 
 // Powers are kept within e^-kDeepest and e^kMaxLabelGap: a class that is held at -kDeepest in one
 // row and less than kSteepest above that in the other weighs next to nothing in both. One that
@@ -151,8 +163,9 @@ void add_sequences(const float* slots, const std::int32_t* classes, std::int64_t
     const float* slot = slots + 2 * kLanes * args.out.planes[p].label;
     F32 power = load<F32>(slot);
     const F32 ratio = load<F32>(slot + kLanes);
+    MapRows map(args, band, block, p);
     for (std::int64_t j = 0; j < rows; ++j) {
-      store_plane(args, band, block, p, j, power * sums[j]);
+      map.put(power * sums[j]);
       power *= ratio;
     }
   }
@@ -198,26 +211,30 @@ template <bool kSteady>
   }
   for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
     const Line line = line_of_class(source, block, args.out.planes[p].label) - reference;
-    for (std::int64_t j = 0; j < band.rows; ++j) {
-      store_plane(args, band, block, p, j, exp(relative(line, j)) * sums[j]);
-    }
+    MapRows map(args, band, block, p);
+    for (std::int64_t j = 0; j < band.rows; ++j) map.put(exp(relative(line, j)) * sums[j]);
   }
 }
 
 // No denominator: one channel, or probabilities already.
 [[gnu::noinline]] void planes_by_themselves(const UpsampleArgs& args, const UpsampleBand& band,
-                                            const Block& block) {
+                                            const Block& whole_block) {
+  const Block block = whole_block;
   const I32 bad = nonfinite_lanes(args, band, block);
   const SourceRows source = source_rows(args, band);
+  const std::int64_t rows = band.rows;
+  const float* fractions = args.y_fraction + band.y;
   const bool one_channel = args.logits.channels == 1;
+  const PixelActivation activation = one_channel ? args.activation : PixelActivation::kNone;
   for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
     const std::int64_t label = args.out.planes[p].label;
+    const bool complement = one_channel && label == 1;
     const Line line = line_of_class(source, block, one_channel ? 0 : label);
-    for (std::int64_t j = 0; j < band.rows; ++j) {
-      F32 value = at_fraction(line, broadcast(args.y_fraction[band.y + j]));
-      if (one_channel) value = one_channel_probability(args.activation, value);
-      if (one_channel && label == 1) value = 1.0F - value;
-      store_plane(args, band, block, p, j, bad ? broadcast(kNaN) : value);
+    MapRows map(args, band, block, p);
+    for (std::int64_t j = 0; j < rows; ++j) {
+      const F32 value =
+          one_channel_probability(activation, at_fraction(line, broadcast(fractions[j])));
+      map.put(bad ? broadcast(kNaN) : complement ? 1.0F - value : value);
     }
   }
 }
