@@ -8,7 +8,6 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from time import perf_counter_ns
 from types import TracebackType
@@ -17,27 +16,24 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from . import _native
-from ._catalogue import CATALOGUE, with_published
+from ._catalogue import CATALOGUE
 from ._decode import Pixels
 from ._errors import (
     InvalidConfigError,
     InvalidModelSourceError,
     InvalidUserInputError,
-    LabelError,
     ModuleNotLoadedError,
 )
-from ._labels import Label, Labels, LabelSet
+from ._labels import Label, Labels
 from ._limits import Limits
-from ._metadata import complete
 from ._model_files import locate
 from ._results import SegmentationResult, Timings
+from ._session import Session
 from ._sources import read_pixels
-from ._spec import ModelSpec, Resample, Source, as_spec
+from ._spec import ModelSpec, Source, as_spec
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
-
-_DEFAULT_RESAMPLE: Resample = "bilinear"
 
 #: How long calls that run at interpreter exit are waited for, in seconds.
 _EXIT_PATIENCE = 5.0
@@ -46,40 +42,6 @@ _modules: weakref.WeakSet[ImageSegmentationModule] = weakref.WeakSet()
 
 # Without it Python prints the runtime's errors to stderr where the application logs nothing.
 logging.getLogger("etseg").addHandler(logging.NullHandler())
-
-
-@dataclass(frozen=True)
-class _Session:
-    """A loaded model and what its output means. Replaced as a whole, never changed."""
-
-    segmenter: _native.Segmenter
-    spec: ModelSpec
-    labels: LabelSet
-    input_size: tuple[int, int]
-    output_size: tuple[int, int]
-
-    @classmethod
-    def open(cls, spec: ModelSpec, path: os.PathLike[str]) -> _Session:
-        model = _native.Model(os.fspath(path))
-        spec = complete(spec, model.metadata, os.fspath(path))
-        spec = with_published(spec, model.channels)
-        labels = _labels_for(spec, model.channels)
-        mean = spec.mean or (0.0, 0.0, 0.0)
-        std = spec.std or (1.0, 1.0, 1.0)
-        activation = spec.activation or ("none" if model.channels == 1 else "softmax")
-        resample = spec.resample or _DEFAULT_RESAMPLE
-        spec = replace(
-            spec,
-            labels=spec.labels or labels.enum,
-            mean=mean,
-            std=std,
-            activation=activation,
-            resample=resample,
-            background=_background(spec, labels),
-        )
-        input_size, output_size = model.input_size, model.output_size
-        segmenter = _native.Segmenter(model, mean, std, activation, resample)
-        return cls(segmenter, spec, labels, input_size, output_size)
 
 
 class ImageSegmentationModule:
@@ -124,7 +86,7 @@ class ImageSegmentationModule:
         self._argmax_dtype = np.dtype(argmax_dtype)
         self._scaled_decode = bool(scaled_decode)
         self._limits = limits
-        self._session: _Session | None = None
+        self._session: Session | None = None
         self._swap = threading.Lock()
         _modules.add(self)
 
@@ -229,7 +191,7 @@ class ImageSegmentationModule:
         """
         spec = as_spec(model)
         path = locate(spec, on_download_progress_callback, self._limits)
-        self._replace(_Session.open(spec, path))
+        self._replace(Session.open(spec, path))
 
     def forward(
         self,
@@ -366,13 +328,13 @@ class ImageSegmentationModule:
         name = session.spec.name or os.fspath(session.spec.model_source)
         return f"<ImageSegmentationModule: {name}, {height}x{width}, {len(session.labels)} labels>"
 
-    def _loaded(self) -> _Session:
+    def _loaded(self) -> Session:
         session = self._session
         if session is None:
             raise ModuleNotLoadedError("no model is loaded; call load() first")
         return session
 
-    def _replace(self, session: _Session | None) -> None:
+    def _replace(self, session: Session | None) -> None:
         with self._swap:
             old, self._session = self._session, session
         if old is not None:
@@ -380,7 +342,7 @@ class ImageSegmentationModule:
 
     def _run(
         self,
-        session: _Session,
+        session: Session,
         pixels: Pixels,
         classes_of_interest: Iterable[Label],
         resize: bool,
@@ -417,34 +379,6 @@ class ImageSegmentationModule:
 def _reiterable(labels: Iterable[Label]) -> Iterable[Label]:
     """A generator of labels is read twice: before the image is decoded, and for the call."""
     return list(labels) if hasattr(labels, "__next__") else labels
-
-
-def _labels_for(spec: ModelSpec, channels: int) -> LabelSet:
-    count = 2 if channels == 1 else channels
-    if spec.labels is None:
-        return LabelSet.for_channels(channels)
-    labels = LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
-    if len(labels) != count:
-        tells = (
-            "one channel, foreground and background" if channels == 1 else f"{channels} channels"
-        )
-        raise InvalidConfigError(
-            f"the spec has {len(labels)} labels, but the program tells {count} apart ({tells})"
-        )
-    return labels
-
-
-def _background(spec: ModelSpec, labels: LabelSet) -> int | None:
-    if spec.background is None:
-        named = [member for member in labels.members if member.name == "BACKGROUND"]
-        return int(named[0]) if named else None
-    try:
-        member = labels.find(spec.background)
-    except LabelError as error:
-        raise InvalidConfigError(f"background: {error}") from None
-    if member is None:
-        raise InvalidConfigError("background is ARGMAX; expected one of the classes")
-    return int(member)
 
 
 def _close_all() -> None:

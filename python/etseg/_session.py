@@ -1,0 +1,84 @@
+"""A loaded model, and what its input and output mean."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from . import _native
+from ._catalogue import with_published
+from ._errors import InvalidConfigError, LabelError
+from ._labels import LabelSet
+from ._metadata import complete
+from ._spec import ModelSpec, Resample
+
+_DEFAULT_RESAMPLE: Resample = "bilinear"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What forward() needs to know. Replaced as a whole, never changed."""
+
+    segmenter: _native.Segmenter
+    spec: ModelSpec
+    labels: LabelSet
+    input_size: tuple[int, int]
+    output_size: tuple[int, int]
+
+    @classmethod
+    def open(cls, spec: ModelSpec, path: os.PathLike[str]) -> Session:
+        """Loads the program at `path`; what `spec` leaves open is filled in.
+
+        Raises:
+            InvalidModelError: the file is damaged, or no segmentation program.
+            InvalidConfigError: the spec does not fit the program.
+            FileReadError: the file cannot be read.
+        """
+        model = _native.Model(os.fspath(path))
+        spec = complete(spec, model.metadata, os.fspath(path))
+        spec = with_published(spec, model.channels)
+        labels = _labels_for(spec, model.channels)
+        mean = spec.mean or (0.0, 0.0, 0.0)
+        std = spec.std or (1.0, 1.0, 1.0)
+        activation = spec.activation or ("none" if model.channels == 1 else "softmax")
+        resample = spec.resample or _DEFAULT_RESAMPLE
+        spec = replace(
+            spec,
+            labels=spec.labels or labels.enum,
+            mean=mean,
+            std=std,
+            activation=activation,
+            resample=resample,
+            background=_background(spec, labels),
+        )
+        input_size, output_size = model.input_size, model.output_size
+        segmenter = _native.Segmenter(model, mean, std, activation, resample)
+        return cls(segmenter, spec, labels, input_size, output_size)
+
+
+def _labels_for(spec: ModelSpec, channels: int) -> LabelSet:
+    count = 2 if channels == 1 else channels
+    if spec.labels is None:
+        return LabelSet.for_channels(channels)
+    labels = LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
+    if len(labels) != count:
+        tells = (
+            "one channel, foreground and background" if channels == 1 else f"{channels} channels"
+        )
+        raise InvalidConfigError(
+            f"the spec has {len(labels)} labels, but the program tells {count} apart ({tells})"
+        )
+    return labels
+
+
+def _background(spec: ModelSpec, labels: LabelSet) -> int | None:
+    if spec.background is None:
+        named = [member for member in labels.members if member.name == "BACKGROUND"]
+        return int(named[0]) if named else None
+    try:
+        member = labels.find(spec.background)
+    except LabelError as error:
+        raise InvalidConfigError(f"background: {error}") from None
+    if member is None:
+        raise InvalidConfigError("background is ARGMAX; expected one of the classes")
+    return int(member)
