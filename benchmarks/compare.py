@@ -183,10 +183,10 @@ def _compare_memory(
 
 
 def _print_times(title: str, rows: list[dict[str, Any]]) -> None:
-    table = Table(title=f"{title}; ms, medians of {rows[0]['rounds']}", title_justify="left")
+    table = Table(title=f"{title}; ms, medians", title_justify="left")
     columns = ("decode", "preprocess", "inference", "postprocess", "total")
     table.add_column("peer")
-    for column in (*columns, "p10-p90", "cpu", "x etseg", "same labels", "largest diff."):
+    for column in (*columns, "p10-p90", "runs", "cpu", "x etseg", "same labels", "diff."):
         table.add_column(column, justify="right")
     ours = next((row["total"]["median"] for row in rows if row["peer"] == "etseg"), None)
     for row in rows:
@@ -196,6 +196,7 @@ def _print_times(title: str, rows: list[dict[str, Any]]) -> None:
             PEERS[row["peer"]].title,
             *stages,
             f"{milliseconds(total['p10'])}-{milliseconds(total['p90'])}",
+            str(row["runs"]),
             milliseconds(row["cpu"]["median"]),
             f"{total['median'] / ours:.2f}" if ours else "",
             f"{agreed['same_label']:.2%}",

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.machine import machine
 
-KEYS = ("model", "size", "source", "resize", "classes", "peer", "threads")
+KEYS = ("model", "size", "source", "resize", "classes", "peer", "threads", "what")
 
 
 def merge(path: Path, section: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
