@@ -20,7 +20,8 @@ class Fault:
     """What goes wrong with one GET. By default nothing does."""
 
     status: int | None = None  # answered instead of the file
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)  # these win
+    part: float | None = None  # of a range that is asked for, only this share is sent
     cut: float | None = None  # the connection ends after this share of what was asked for
     hold: threading.Event | None = None  # ... or waits there until it is set, then goes on
     drip: bool = False  # one byte at a time, slowly, for as long as the client stays
@@ -153,15 +154,16 @@ class _Handler(BaseHTTPRequestHandler):
         body, status, start = file.body, 200, request.start
         validator = request.headers.get("if-range")
         same = validator is None or validator == file.etag or not file.heeds_if_range
-        headers = dict(fault.headers)
+        headers: dict[str, str] = {}
         if file.ranges and start and same:
             if start >= len(body):
                 status, headers["Content-Range"] = 416, f"bytes */{len(body)}"
                 body = b""
             else:
                 status = 206
-                headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-                body = body[start:]
+                end = len(body) if fault.part is None else start + int(len(body) * fault.part)
+                headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(body)}"
+                body = body[start:end]
         if file.etag:
             headers["ETag"] = file.etag
         if file.gzipped:
@@ -172,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             headers["Content-Length"] = str(len(body) + fault.surplus)
         self.send_response(status)
-        for key, value in headers.items():
+        for key, value in {**headers, **fault.headers}.items():
             self.send_header(key, value)
         self.end_headers()
         return body
