@@ -26,12 +26,20 @@ namespace {
 using etseg::Code;
 using etseg::Status;
 
+// Text of the core may quote a damaged file, or a path: not all of it is UTF-8.
+py::str text(const std::string& bytes) {
+  PyObject* const decoded = PyUnicode_DecodeUTF8(
+      bytes.data(), static_cast<py::ssize_t>(bytes.size()), "backslashreplace");
+  if (decoded == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::str>(decoded);
+}
+
 // ---- Errors: a Status becomes the exception that etseg._errors has for its code.
 
 [[noreturn]] void raise(const Status& status) {
   const py::object error = py::module_::import("etseg._errors")
                                .attr("error_from_code")(static_cast<int>(status.code()),
-                                                        status.message());
+                                                        text(status.message()));
   PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
   throw py::error_already_set();
 }
@@ -120,7 +128,7 @@ void emit_log() {
                         : record.level == etseg::LogLevel::kInfo    ? 20
                         : record.level == etseg::LogLevel::kWarning ? 30
                                                                     : 40;
-      log(level, "%s", record.message);
+      log(level, "%s", text(record.message));
     }
   } catch (py::error_already_set& error) {
     error.discard_as_unraisable("etseg log");  // a broken handler is not the caller's error
@@ -300,7 +308,7 @@ PYBIND11_MODULE(_native, module) {
             return py::make_tuple(self.info.output_height, self.info.output_width);
           })
       .def_property_readonly("channels", [](const LoadedModel& self) { return self.info.channels; })
-      .def_property_readonly("metadata", [](const LoadedModel& self) { return self.info.metadata; })
+      .def_property_readonly("metadata", [](const LoadedModel& self) { return text(self.info.metadata); })
       .def_property_readonly("backends",
                              [](const LoadedModel& self) { return self.info.backends; });
 
