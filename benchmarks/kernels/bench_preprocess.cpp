@@ -86,13 +86,15 @@ int main(int argc, char** argv) {
   for (const auto& source : sources) {
     const auto bytes = static_cast<std::size_t>(source.height * source.width * 3);
     std::vector<std::uint8_t> image(bytes), copy(bytes);
-    for (std::size_t i = 0; i < bytes; ++i) image[i] = static_cast<std::uint8_t>(i * 2654435761u >> 13);
+    for (std::size_t i = 0; i < bytes; ++i)
+      image[i] = static_cast<std::uint8_t>(i * 2654435761u >> 13);
     etseg::ImageView view;
     view.data = image.data();
     view.height = source.height;
     view.width = source.width;
     view.row_stride = 3 * source.width;
-    for (const etseg::Resample resample : {etseg::Resample::kAntialias, etseg::Resample::kBilinear}) {
+    for (const etseg::Resample resample :
+         {etseg::Resample::kAntialias, etseg::Resample::kBilinear}) {
       for (const std::int64_t size : {257, 256}) {
         for (const etseg::Isa isa : etseg::supported_isas()) {
           std::vector<float> out(static_cast<std::size_t>(3 * size * size));

@@ -124,8 +124,8 @@ void AntialiasTask::add_segment(Piece piece, Piece ahead, const float* current_i
         rows.row_stride = plan_.run_pitch;
       } else {
         rows.source = address(from, piece.x, run);
-        rows.ahead = part + 1 < parts ? address(to, piece.x, run)
-                                      : address(ahead_row, ahead.x, run);
+        rows.ahead =
+            part + 1 < parts ? address(to, piece.x, run) : address(ahead_row, ahead.x, run);
         rows.row_stride = plan_.image.row_stride;
       }
       const std::int64_t at = run * plan_.run_pitch;
@@ -172,8 +172,8 @@ void AntialiasTask::resize_columns(std::int64_t x, ShrinkState* state) const {
     plan_.kernels.shrink_columns(block, axis.begin.data() + 1, axis.t.data(), state, sums());
   } else {
     const TwoTapAxis& axis = plan_.axes.column_taps;
-    plan_.kernels.stretch_columns(block, axis.first.data(), axis.second.data(),
-                                  axis.weight.data(), plan_.target.width, sums());
+    plan_.kernels.stretch_columns(block, axis.first.data(), axis.second.data(), axis.weight.data(),
+                                  plan_.target.width, sums());
   }
 }
 

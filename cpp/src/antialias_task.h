@@ -65,7 +65,7 @@ class AntialiasTask {
   void resize_columns(std::int64_t x, ShrinkState* state) const;
   void write(std::int64_t y, std::int64_t rows) const;
 
-  std::int64_t next_strip(std::int64_t x) const;  // 0 after the last
+  std::int64_t next_strip(std::int64_t x) const;   // 0 after the last
   std::int64_t strip_bytes(std::int64_t x) const;  // that may be read of each run
   const std::uint8_t* address(std::int64_t y, std::int64_t x, int run) const;
   const std::uint8_t* packed_rows(std::int64_t y, int count, std::int64_t x) const;

@@ -14,8 +14,8 @@ namespace etseg {
 // lies channel_offset[c] further. Three: each channel has a run of its own.
 struct ByteRows {
   int runs;
-  int channels;  // 1: the three are the same bytes
-  int step;      // 1 .. 8
+  int channels;      // 1: the three are the same bytes
+  int step;          // 1 .. 8
   int column_bytes;  // from the first to the last byte of a column that belongs to it
   std::ptrdiff_t offset[3];
   int channel_offset[3];
@@ -55,8 +55,14 @@ struct ByteRows {
 
  private:
   ByteRows()
-      : runs(1), channels(3), step(3), column_bytes(3), offset{}, channel_offset{},
-        mirrored(false), packed(false) {}
+      : runs(1),
+        channels(3),
+        step(3),
+        column_bytes(3),
+        offset{},
+        channel_offset{},
+        mirrored(false),
+        packed(false) {}
 };
 
 // `columns` columns of one row from column x on, interleaved.

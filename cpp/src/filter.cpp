@@ -48,8 +48,8 @@ void TriangleAxis::assign(std::int64_t source, std::int64_t target) {
     t_first[k] = static_cast<double>((2 * std::int64_t{begin[k]} + 1) * target - centre) /
                  static_cast<double>(2 * source);
     for (std::int64_t j = begin[k]; j < begin[k + 1]; ++j) {
-      const double weight = static_cast<double>((2 * j + 1) * target - centre) /
-                            static_cast<double>(2 * source);
+      const double weight =
+          static_cast<double>((2 * j + 1) * target - centre) / static_cast<double>(2 * source);
       t[static_cast<std::size_t>(j)] = static_cast<float>(weight);
       sum[k] += 1.0 - weight;
       next += weight;

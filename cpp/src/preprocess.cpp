@@ -1,6 +1,5 @@
 #include "etseg/preprocess.h"
 
-#include <cmath>
 #include <new>
 #include <string>
 
@@ -55,9 +54,8 @@ Status Preprocessor::run(const ImageView& image, std::int64_t height, std::int64
     }
     impl_->resizer->run(image, target, executor);
   } catch (const std::bad_alloc&) {
-    return Status(Code::kOutOfMemory, "Not enough memory to resize an image of " +
-                                          shape(image.height, image.width) + " to " +
-                                          shape(height, width) + " (height x width).");
+    // Short enough to need no memory of its own.
+    return Status(Code::kOutOfMemory, "Out of memory.");
   }
   return Status();
 }

@@ -1,6 +1,5 @@
 // The triangle filter behind resizer.h: the choice of kernels, and what is kept between calls.
 #include <algorithm>
-#include <cstdlib>
 #include <new>
 
 #include "antialias_task.h"
@@ -36,24 +35,28 @@ namespace {
 class Scratch {
  public:
   Scratch() = default;
-  ~Scratch() { std::free(data_); }
+  ~Scratch() { release(); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
   std::byte* reserve(std::size_t size) {
     if (size <= size_) return data_;
-    std::free(data_);
-    size_ = 0;
-    constexpr std::size_t kAlignment = 64;
-    size = (size + kAlignment - 1) / kAlignment * kAlignment;
-    data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, size));
-    if (data_ == nullptr) throw std::bad_alloc();
+    release();
+    data_ = static_cast<std::byte*>(::operator new(size, kAlignment));
     std::fill_n(data_, size, std::byte{0});
     size_ = size;
     return data_;
   }
 
  private:
+  static constexpr std::align_val_t kAlignment{64};
+
+  void release() {
+    ::operator delete(data_, kAlignment);
+    data_ = nullptr;
+    size_ = 0;
+  }
+
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

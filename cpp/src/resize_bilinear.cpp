@@ -53,8 +53,8 @@ class BilinearResizer final : public Resizer {
       sizes_ = Sizes();  // should one of the next lines throw
       rows_.assign(image.height, target.height);
       columns_.assign(image.width, target.width);
-      const std::int64_t padded = (target.width + kernels_.lanes - 1) / kernels_.lanes *
-                                  kernels_.lanes;
+      const std::int64_t padded =
+          (target.width + kernels_.lanes - 1) / kernels_.lanes * kernels_.lanes;
       columns_.weight.resize(static_cast<std::size_t>(padded));
       first_.resize(static_cast<std::size_t>(target.width));
       second_.resize(static_cast<std::size_t>(target.width));
@@ -86,9 +86,8 @@ class BilinearResizer final : public Resizer {
     const bool fits = *high - *low < 4;
     for (std::size_t c = 0; c < 3; ++c) {
       row_.channel_offset[c] = image.channel_offset[c];
-      row_.channel_shift[c] =
-          static_cast<int>(8 * (fits ? image.channel_offset[c] - *low
-                                     : static_cast<std::ptrdiff_t>(c)));
+      row_.channel_shift[c] = static_cast<int>(
+          8 * (fits ? image.channel_offset[c] - *low : static_cast<std::ptrdiff_t>(c)));
     }
     row_.grey = *high == *low;
     row_.word_offset = *low;
@@ -109,8 +108,8 @@ class BilinearResizer final : public Resizer {
     row_.word_end = static_cast<std::int64_t>(end);
   }
 
-  void run_rows(const ImageView& image, const Target& target, BilinearRow& row,
-                std::int64_t begin, std::int64_t end) const {
+  void run_rows(const ImageView& image, const Target& target, BilinearRow& row, std::int64_t begin,
+                std::int64_t end) const {
     for (std::int64_t y = begin; y < end; ++y) {
       const auto at = static_cast<std::size_t>(y);
       row.above = image.data + rows_.first[at] * image.row_stride;

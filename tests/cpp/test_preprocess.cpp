@@ -1,224 +1,46 @@
 // Both resamplers against readable twins in double, on every instruction set, cut in every way.
 #include "etseg/preprocess.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <cstdlib>
 #include <limits>
-#include <random>
+#include <new>
 #include <vector>
 
 #include "check.h"
+#include "guarded_image.h"
 #include "kernels/isa.h"
 #include "resizer.h"
+#include "slow_preprocess.h"
 #include "thread_executor.h"
+
+// Every allocation of this program, counted; the one with number `failing` fails.
+static int allocations = 0;
+static int failing = -1;
+
+static void* allocate(std::size_t size, std::size_t alignment) {
+  if (allocations++ == failing) throw std::bad_alloc();
+  void* memory = std::aligned_alloc(alignment, (size + alignment) / alignment * alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void* operator new(std::size_t size) { return allocate(size, alignof(std::max_align_t)); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return allocate(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 using etseg::ImageView;
 using etseg::Isa;
 using etseg::Resample;
 
 namespace {
-
-struct Size {
-  std::int64_t height, width;
-};
-
-// ---- The twins -------------------------------------------------------------------------------
-
-double pixel(const ImageView& image, std::int64_t y, std::int64_t x, std::size_t c) {
-  return image.data[y * image.row_stride + x * image.pixel_stride + image.channel_offset[c]];
-}
-
-struct Tap {
-  std::int64_t index;
-  double weight;
-};
-
-// The taps of output i of an axis, straight from the definitions in preprocess.h.
-std::vector<Tap> taps(Resample resample, std::int64_t source, std::int64_t target,
-                      std::int64_t i) {
-  const double scale = static_cast<double>(source) / static_cast<double>(target);
-  const double centre = (static_cast<double>(i) + 0.5) * scale - 0.5;
-  if (resample == Resample::kBilinear) {
-    const double at = std::clamp(centre, 0.0, static_cast<double>(source - 1));
-    const auto first = static_cast<std::int64_t>(std::floor(at));
-    const double weight = at - static_cast<double>(first);
-    return {{first, 1.0 - weight}, {std::min(first + 1, source - 1), weight}};
-  }
-  const double support = std::max(scale, 1.0);
-  std::vector<Tap> result;
-  double sum = 0.0;
-  const auto begin = std::max<std::int64_t>(0, static_cast<std::int64_t>(centre - support) - 1);
-  const auto end = std::min<std::int64_t>(source, static_cast<std::int64_t>(centre + support) + 2);
-  for (std::int64_t j = begin; j < end; ++j) {
-    const double weight = 1.0 - std::abs(static_cast<double>(j) - centre) / support;
-    if (weight <= 0.0) continue;
-    result.push_back({j, weight});
-    sum += weight;
-  }
-  for (Tap& tap : result) tap.weight /= sum;
-  return result;
-}
-
-// Bytes, not yet normalised: 0..255.
-std::vector<double> twin(Resample resample, const ImageView& image, Size target) {
-  std::vector<std::vector<Tap>> columns;
-  for (std::int64_t x = 0; x < target.width; ++x) {
-    columns.push_back(taps(resample, image.width, target.width, x));
-  }
-  std::vector<double> out(static_cast<std::size_t>(3 * target.height * target.width));
-  for (std::int64_t y = 0; y < target.height; ++y) {
-    const std::vector<Tap> rows = taps(resample, image.height, target.height, y);
-    for (std::size_t c = 0; c < 3; ++c) {
-      for (std::int64_t x = 0; x < target.width; ++x) {
-        double sum = 0.0;
-        for (const Tap& row : rows) {
-          for (const Tap& column : columns[static_cast<std::size_t>(x)]) {
-            sum += row.weight * column.weight * pixel(image, row.index, column.index, c);
-          }
-        }
-        const std::int64_t at = (static_cast<std::int64_t>(c) * target.height + y) * target.width;
-        out[static_cast<std::size_t>(at + x)] = sum;
-      }
-    }
-  }
-  return out;
-}
-
-// ---- Images ----------------------------------------------------------------------------------
-
-enum class Layout {
-  kRgb,
-  kBgr,
-  kRgba,
-  kGrey,
-  kGreyOfRgb,   // one channel of an interleaved image
-  kPaddedRows,
-  kUpsideDown,  // negative row stride
-  kFlipped,     // negative pixel stride
-  kFlippedRgba,
-  kEverySecond,  // image[:, ::2]
-  kEveryFifth,   // too far apart to be read as runs of bytes
-  kPlanar,       // a CHW array seen as HWC
-  kOnePixel,     // pixel stride 0: numpy.broadcast_to
-  kOneRow,       // row stride 0
-};
-constexpr Layout kLayouts[] = {
-    Layout::kRgb,        Layout::kBgr,     Layout::kRgba,      Layout::kGrey,
-    Layout::kGreyOfRgb,  Layout::kPaddedRows, Layout::kUpsideDown, Layout::kFlipped,
-    Layout::kFlippedRgba, Layout::kEverySecond, Layout::kEveryFifth, Layout::kPlanar,
-    Layout::kOnePixel,   Layout::kOneRow,
-};
-
-// A view whose data is null: the strides alone.
-ImageView strides(Layout layout, Size size) {
-  ImageView view;
-  view.height = size.height;
-  view.width = size.width;
-  const auto width = static_cast<std::ptrdiff_t>(size.width);
-  const auto place = [&](std::ptrdiff_t pixel_stride, std::ptrdiff_t row_stride) {
-    view.pixel_stride = pixel_stride;
-    view.row_stride = row_stride;
-  };
-  place(3, 3 * width);
-  switch (layout) {
-    case Layout::kRgb:
-      break;
-    case Layout::kBgr:
-      view.channel_offset = {2, 1, 0};
-      break;
-    case Layout::kRgba:
-      place(4, 4 * width);
-      break;
-    case Layout::kGrey:
-      place(1, width);
-      view.channel_offset = {0, 0, 0};
-      break;
-    case Layout::kGreyOfRgb:
-      view.channel_offset = {1, 1, 1};
-      break;
-    case Layout::kPaddedRows:
-      place(3, 3 * width + 5);
-      break;
-    case Layout::kUpsideDown:
-      place(3, -3 * width);
-      break;
-    case Layout::kFlipped:
-      place(-3, 3 * width);
-      break;
-    case Layout::kFlippedRgba:
-      place(-4, -4 * width - 8);
-      view.channel_offset = {3, 2, 1};
-      break;
-    case Layout::kEverySecond:
-      place(6, 6 * width);
-      break;
-    case Layout::kEveryFifth:
-      place(-15, 15 * width);
-      break;
-    case Layout::kPlanar:
-      place(1, width);
-      view.channel_offset = {0, width * size.height, 2 * width * size.height};
-      break;
-    case Layout::kOnePixel:
-      place(0, 3);
-      break;
-    case Layout::kOneRow:
-      place(3, 0);
-      break;
-  }
-  return view;
-}
-
-// The lowest and one past the highest byte of a view, relative to `data`.
-struct Extent {
-  std::ptrdiff_t low, high;
-};
-Extent extent(const ImageView& view) {
-  const auto [low, high] = std::minmax_element(view.channel_offset.begin(),
-                                               view.channel_offset.end());
-  const std::ptrdiff_t rows = (view.height - 1) * view.row_stride;
-  const std::ptrdiff_t columns = (view.width - 1) * view.pixel_stride;
-  return {*low + std::min<std::ptrdiff_t>(rows, 0) + std::min<std::ptrdiff_t>(columns, 0),
-          *high + std::max<std::ptrdiff_t>(rows, 0) + std::max<std::ptrdiff_t>(columns, 0) + 1};
-}
-
-// Memory of exactly the extent of a view, between two pages that may not be touched: at the end of
-// the accessible pages, or at their beginning.
-class GuardedImage {
- public:
-  GuardedImage(const ImageView& like, bool at_end, unsigned seed) : view(like) {
-    const Extent bytes = extent(like);
-    const auto size = static_cast<std::size_t>(bytes.high - bytes.low);
-    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    const std::size_t inside = (size + page - 1) / page * page;
-    mapped_ = inside + 2 * page;
-    base_ = static_cast<std::uint8_t*>(
-        mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    CHECK(base_ != MAP_FAILED);
-    CHECK(mprotect(base_ + page, inside, PROT_READ | PROT_WRITE) == 0);
-    std::uint8_t* first = base_ + page + (at_end ? inside - size : 0);
-    std::minstd_rand random(seed);
-    // Extremes among the noise, so that sums come near to their bounds.
-    for (std::size_t i = 0; i < size; ++i) {
-      first[i] = static_cast<std::uint8_t>(i / 512 % 2 == 0 ? random() >> 7 : 255);
-    }
-    view.data = first - bytes.low;
-  }
-  ~GuardedImage() { munmap(base_, mapped_); }
-  GuardedImage(const GuardedImage&) = delete;
-  GuardedImage& operator=(const GuardedImage&) = delete;
-
-  ImageView view;
-
- private:
-  std::uint8_t* base_ = nullptr;
-  std::size_t mapped_ = 0;
-};
 
 // ---- One comparison --------------------------------------------------------------------------
 
@@ -283,7 +105,7 @@ void check_all(Layout layout, Size source, Size size) {
 
 // ---- Tests -----------------------------------------------------------------------------------
 
-constexpr Size kSizes[] = {{1, 1}, {1, 7},  {7, 1},   {3, 5},    {2, 2},     {13, 17},
+constexpr Size kSizes[] = {{1, 1},   {1, 7},   {7, 1},   {3, 5},   {2, 2},   {13, 17},
                            {31, 29}, {1, 200}, {200, 1}, {64, 48}, {97, 101}};
 
 TEST(ragged_sizes) {
@@ -431,6 +253,62 @@ TEST(refuses_sizes) {
   for (float value : out) CHECK(value == kGuard);
   CHECK(code(1, 1, 1, 1) == etseg::Code::kOk);
   for (float value : out) CHECK(value == 0.0f);
+}
+
+TEST(equal_sizes_allocate_nothing) {
+  const Size size = {20, 33};
+  for (Resample resample : {Resample::kBilinear, Resample::kAntialias}) {
+    for (Layout layout : kLayouts) {
+      const GuardedImage image(strides(layout, {60, 50}), true, 1);
+      etseg::PreprocessOptions options;
+      options.resample = resample;
+      etseg::Preprocessor preprocessor(options);
+      std::vector<float> out(static_cast<std::size_t>(3 * size.height * size.width));
+      etseg::SerialExecutor serial;
+      CHECK(preprocessor.run(image.view, size.height, size.width, out.data(), serial).ok());
+      const int before = allocations;
+      CHECK(preprocessor.run(image.view, size.height, size.width, out.data(), serial).ok());
+      CHECK(allocations == before);
+    }
+  }
+}
+
+// Each allocation of a call fails in turn: an error, nothing written, and the next call is right.
+TEST(survives_a_lack_of_memory) {
+  const Size size = {20, 33};
+  const GuardedImage small(strides(Layout::kRgb, {9, 50}), true, 1);
+  const GuardedImage large(strides(Layout::kRgb, {60, 21}), true, 2);
+  etseg::SerialExecutor serial;
+  for (Resample resample : {Resample::kBilinear, Resample::kAntialias}) {
+    etseg::PreprocessOptions options;
+    options.resample = resample;
+    const auto count = static_cast<std::size_t>(3 * size.height * size.width);
+    std::vector<float> expected(count);
+    CHECK(etseg::Preprocessor(options)
+              .run(large.view, size.height, size.width, expected.data(), serial)
+              .ok());
+    bool failed = true;
+    int nth = 0;
+    for (; failed; ++nth) {
+      etseg::Preprocessor preprocessor(options);
+      std::vector<float> out(count);
+      CHECK(preprocessor.run(small.view, 7, 5, out.data(), serial).ok());
+      std::fill(out.begin(), out.end(), kGuard);
+      failing = allocations + nth;
+      etseg::Code code =
+          preprocessor.run(large.view, size.height, size.width, out.data(), serial).code();
+      failing = -1;
+      failed = code != etseg::Code::kOk;
+      if (failed) {
+        CHECK(code == etseg::Code::kOutOfMemory);
+        CHECK(out == std::vector<float>(count, kGuard));
+        code = preprocessor.run(large.view, size.height, size.width, out.data(), serial).code();
+        CHECK(code == etseg::Code::kOk);
+      }
+      CHECK(out == expected);
+    }
+    CHECK(nth > 1);
+  }
 }
 
 TEST(reports_the_error) { std::printf("largest error: %.2g of full scale\n", largest_error); }

@@ -38,7 +38,8 @@ class Preprocessor {
 
   // Writes 3 * height * width floats, planar (CHW), to `out`, which must not overlap the image.
   // `out` is only written, never read. The result does not depend on the executor.
-  // kInvalidUserInput if a size is < 1; kOutOfMemory; in both cases `out` is untouched.
+  // kInvalidUserInput if a size is < 1 or > 2^30; kInvalidConfig if ETSEG_ISA asks for what this
+  // CPU lacks; kOutOfMemory; in all cases `out` is untouched.
   Status run(const ImageView& image, std::int64_t height, std::int64_t width, float* out,
              const Executor& executor);
 

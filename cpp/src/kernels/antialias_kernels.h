@@ -26,7 +26,8 @@ struct SegmentRows {
   std::ptrdiff_t row_stride;
   int count;  // 0 .. kMaxSegmentRows
   std::int64_t bytes;
-  const std::uint8_t* ahead;  // where the rows of the next call lie: fetched into the cache meanwhile
+  const std::uint8_t*
+      ahead;  // where the rows of the next call lie: fetched into the cache meanwhile
   float t_first;
   float slope;
   const float* current_in;
@@ -57,13 +58,13 @@ struct ShrinkState {
   float next[3][16];
 };
 
-// Sums of the outputs of one block: lane r of channel c of output k is sums[(k * 3 + c) * lanes + r].
-// Planes of the result: row r of channel c begins at out + c * plane_pitch + r * width.
+// Sums of the outputs of one block: lane r of channel c of output k is sums[(k * 3 + c) * lanes +
+// r]. Planes of the result: row r of channel c begins at out + c * plane_pitch + r * width.
 struct BlockResult {
   const float* sums;  // padded to whole groups of `lanes` outputs
   std::int64_t width;
-  int rows;      // <= lanes
-  int channels;  // 1: all three planes come from channel 0
+  int rows;                  // <= lanes
+  int channels;              // 1: all three planes come from channel 0
   const float* column_norm;  // per output column, or null for 1; padded as well
   const float* row_norm;     // per row, or null for 1
   float scale[3];

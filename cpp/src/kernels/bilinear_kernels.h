@@ -16,7 +16,7 @@ namespace etseg {
 struct BilinearRow {
   const std::uint8_t* above;
   const std::uint8_t* below;
-  float weight;  // of `below`
+  float weight;                    // of `below`
   const std::uint8_t* next_above;  // rows of the next output row, fetched ahead; may be null
   const std::uint8_t* next_below;
 

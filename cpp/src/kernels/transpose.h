@@ -35,9 +35,7 @@ static inline F32 odd_quarters(F32 a, F32 b) {
 static inline F32 zip_low(F32 a, F32 b) { return shuffle<0, 8, 1, 9, 4, 12, 5, 13>(a, b); }
 static inline F32 zip_high(F32 a, F32 b) { return shuffle<2, 10, 3, 11, 6, 14, 7, 15>(a, b); }
 static inline F32 zip_pairs_low(F32 a, F32 b) { return shuffle<0, 1, 8, 9, 4, 5, 12, 13>(a, b); }
-static inline F32 zip_pairs_high(F32 a, F32 b) {
-  return shuffle<2, 3, 10, 11, 6, 7, 14, 15>(a, b);
-}
+static inline F32 zip_pairs_high(F32 a, F32 b) { return shuffle<2, 3, 10, 11, 6, 7, 14, 15>(a, b); }
 #else
 static inline F32 zip_low(F32 a, F32 b) { return shuffle<0, 4, 1, 5>(a, b); }
 static inline F32 zip_high(F32 a, F32 b) { return shuffle<2, 6, 3, 7>(a, b); }
