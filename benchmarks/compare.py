@@ -120,16 +120,7 @@ def _compare_size(
         for asked, classes in _class_lists(model, options):
             able = [p for p in processes if resize or p.name != "mediapipe"]
             title = f"{size} {source}, resize={resize}, classes: {asked}"
-            with Progress(console=console, transient=True) as progress:
-                task = progress.add_task(title, total=options.rounds)
-                measured = interleave(
-                    able,
-                    classes,
-                    resize,
-                    rounds=options.rounds,
-                    seconds=options.seconds,
-                    on_round=lambda done: progress.update(task, completed=done),
-                )
+            measured = _interleave(title, able, classes, resize, options)
             samples = {p.name: p.sample(classes, resize) for p in able}
             ours = samples.get("etseg", next(iter(samples.values())))
             about = {
@@ -146,6 +137,21 @@ def _compare_size(
             ]
             merge(options.output, "times", rows)
             _print_times(title, rows)
+
+
+def _interleave(
+    title: str, able: list[PeerProcess], classes: list[int], resize: bool, options: Namespace
+) -> dict[str, Any]:
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(title, total=options.rounds)
+        return interleave(
+            able,
+            classes,
+            resize,
+            rounds=options.rounds,
+            seconds=options.seconds,
+            on_round=lambda done: progress.update(task, completed=done),
+        )
 
 
 def _class_lists(model: Model, options: Namespace) -> list[tuple[str, list[int]]]:

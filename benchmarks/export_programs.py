@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-import warnings
 import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -98,7 +98,11 @@ def _export(model: Model, network: torch.nn.Module) -> None:
     image = torch.rand(1, 3, *model.input_size)
     if not model.onnx.exists():
         torch.onnx.export(
-            network, (image,), str(model.onnx), input_names=["image"], dynamo=False,
+            network,
+            (image,),
+            str(model.onnx),
+            input_names=["image"],
+            dynamo=False,
             opset_version=17,
         )
     if not model.pte.exists():

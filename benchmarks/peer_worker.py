@@ -1,6 +1,6 @@
 """A peer in a process of its own: takes requests from the pipe that harness/process.py holds.
 
-    python benchmarks/peer_worker.py NAME READ_FD WRITE_FD
+python benchmarks/peer_worker.py NAME READ_FD WRITE_FD
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ console = Console()
 
 RESAMPLERS = ("bilinear", "antialias")
 GRID = 384  # pixels of the longer side, that masks are compared on
+LARGE = 4.0  # times the model's input
 Image = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]  # top, bottom, left, right
 Maps = npt.NDArray[np.float32]  # label, row, column
@@ -48,8 +48,14 @@ def main() -> None:
     parser.add_argument("photos", nargs="*", type=Path)
     parser.add_argument("--shared", type=Path, default=SHARED)
     parser.add_argument("--crops", type=int, default=32, help="that make a consensus")
-    parser.add_argument("--shrink", type=float, nargs="*", default=[], metavar="FACTOR",
-                        help="also the photos made smaller so much, with area averaging")
+    parser.add_argument(
+        "--shrink",
+        type=float,
+        nargs="*",
+        default=[],
+        metavar="FACTOR",
+        help="also the photos made smaller so much, with area averaging",
+    )
     parser.add_argument("--output", type=Path, default=CHECKOUT / "build/benchmarks/resample.json")
     options = parser.parse_args()
     photos = options.photos or sorted((options.shared / "images").glob("*.png"))
@@ -126,9 +132,7 @@ def _on_grid(module: etseg.ImageSegmentationModule, image: Image, box: Box) -> M
     source_x = (x - left) * columns / (right - left) - 0.5
     map_x, map_y = np.meshgrid(source_x.astype(np.float32), source_y.astype(np.float32))
     maps = [
-        cv2.remap(
-            result[label], map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        cv2.remap(result[label], map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         for label in labels
     ]
     return np.asarray(maps, np.float32)
@@ -146,18 +150,27 @@ def _iou(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
 def _print(rows: list[dict[str, Any]]) -> None:
     columns = [key for key in rows[0] if " " in key]
     for model in dict.fromkeys(row["model"] for row in rows):
+        mine = [row for row in rows if row["model"] == model]
+        large = [row for row in mine if row["reduction"] >= LARGE]
         table = Table(title=f"{model}: mean IoU", title_justify="left")
         for column in ("photo", "size", "reduction", *columns):
             table.add_column(column, justify="left" if column == "photo" else "right")
-        means: dict[str, list[float]] = defaultdict(list)
-        for row in (row for row in rows if row["model"] == model):
-            for column in columns:
-                means[column].append(row[column])
-            figures = (f"{row[column]:.4f}" for column in columns)
-            table.add_row(row["photo"], row["size"], f"{row['reduction']:.1f}", *figures)
+        for row in mine:
+            table.add_row(
+                row["photo"], row["size"], f"{row['reduction']:.1f}", *_figures([row], columns)
+            )
         table.add_section()
-        table.add_row("mean", "", "", *(f"{np.mean(means[column]):.4f}" for column in columns))
+        table.add_row(f"mean of {len(mine)}", "", "", *_figures(mine, columns))
+        table.add_row(f"of {len(large)} large", "", f">= {LARGE:g}", *_figures(large, columns))
         console.print(table)
+        for column in (column for column in columns if column.startswith("bilinear")):
+            other = column.replace("bilinear", "antialias", 1)
+            wins = sum(row[other] > row[column] for row in large)
+            console.print(f"{column.split(' ', 1)[1]}: antialias better on {wins} of {len(large)}")
+
+
+def _figures(rows: list[dict[str, Any]], columns: list[str]) -> list[str]:
+    return [f"{np.mean([row[column] for row in rows]):.4f}" if rows else "" for column in columns]
 
 
 if __name__ == "__main__":

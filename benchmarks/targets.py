@@ -240,7 +240,9 @@ def _print(rows: list[Row]) -> None:
         sign = ">=" if row.at_least else "<="
         verdict = "[green]met[/]" if row.met else "[red]not met[/]"
         measured = f"{row.figure:.3g} {row.unit}"
-        table.add_row(row.what, f"{sign} {row.target:.3g} {row.unit}", measured, row.detail, verdict)
+        table.add_row(
+            row.what, f"{sign} {row.target:.3g} {row.unit}", measured, row.detail, verdict
+        )
     console.print(table)
 
 

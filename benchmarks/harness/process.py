@@ -7,7 +7,7 @@ import subprocess
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from harness.models import BUILD, CHECKOUT, Model
 from harness.peers import PEERS
@@ -26,6 +26,7 @@ def python_of(name: str, environments: Path = BUILD) -> Path | None:
     return python if python.exists() else None
 
 
+@final
 class PeerProcess:
     """A peer_worker.py that runs. A context manager."""
 

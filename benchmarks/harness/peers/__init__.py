@@ -32,12 +32,8 @@ _ALL = (
         "ExecutorchInterpolate",
         "peers",
     ),
-    PeerInfo(
-        "onnxruntime", "onnxruntime + cv2 + numpy", "onnx_peers", "Onnxruntime", "peers"
-    ),
-    PeerInfo(
-        "openvino", "OpenVINO f32 + cv2 + numpy", "onnx_peers", "OpenvinoFloat32", "peers"
-    ),
+    PeerInfo("onnxruntime", "onnxruntime + cv2 + numpy", "onnx_peers", "Onnxruntime", "peers"),
+    PeerInfo("openvino", "OpenVINO f32 + cv2 + numpy", "onnx_peers", "OpenvinoFloat32", "peers"),
     PeerInfo(
         "openvino-default",
         "OpenVINO default precision + cv2 + numpy",
@@ -45,9 +41,7 @@ _ALL = (
         "OpenvinoDefault",
         "peers",
     ),
-    PeerInfo(
-        "mediapipe", "MediaPipe selfie solution", "mediapipe_peer", "Mediapipe", "mediapipe"
-    ),
+    PeerInfo("mediapipe", "MediaPipe selfie solution", "mediapipe_peer", "Mediapipe", "mediapipe"),
 )
 
 PEERS = {info.name: info for info in _ALL}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.models import Model
 from harness.peers.pipeline import CvPipeline, Floats
@@ -27,7 +27,7 @@ class Onnxruntime(CvPipeline):
 
 
 class _Openvino(CvPipeline):
-    _options: dict[str, str] = {}
+    _options: ClassVar[dict[str, str]] = {}
 
     def __init__(self, model: Model, threads: int) -> None:
         import openvino
@@ -49,7 +49,7 @@ class _Openvino(CvPipeline):
 class OpenvinoFloat32(_Openvino):
     """The same arithmetic as the others."""
 
-    _options = {"INFERENCE_PRECISION_HINT": "f32"}
+    _options: ClassVar[dict[str, str]] = {"INFERENCE_PRECISION_HINT": "f32"}
 
 
 class OpenvinoDefault(_Openvino):

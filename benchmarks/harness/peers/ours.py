@@ -80,9 +80,7 @@ class Reference:
         cv2.setNumThreads(threads)
         names = [f"C{index}" for index in range(model.labels)]
         self._module = etseg.ImageSegmentationModule()
-        self._module.load(
-            etseg.ModelSpec(model_source=model.pte, labels=names, activation="none")
-        )
+        self._module.load(etseg.ModelSpec(model_source=model.pte, labels=names, activation="none"))
         self._input_size = model.input_size
         self._channels = model.channels
 
