@@ -16,6 +16,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _EXIF = b"Exif\0\0"
+_MARKER = re.compile(rb"\xff+[^\xff]", re.DOTALL)
+
+#: No honest file has more segments, chunks or boxes; a crafted one would keep Python busy.
+_MAX_PARTS = 100_000
 
 
 class Header(NamedTuple):
@@ -56,7 +60,9 @@ def upright_size(header: Header) -> tuple[int, int]:
 def png_chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:
     """Type, start and end of each chunk, up to IEND. The payload lies 8 behind the start."""
     position = 8
-    while position + 12 <= len(data):
+    for _ in range(_MAX_PARTS):
+        if position + 12 > len(data):
+            return
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
@@ -69,13 +75,11 @@ def png_chunks(data: memoryview) -> Iterator[tuple[bytes, int, int]]:
 
 def _jpeg(data: memoryview) -> Header | None:
     orientation, position = 1, 2
-    while True:
-        while data[position] != 0xFF:  # bytes between segments are forgiven
-            position += 1
-        while data[position] == 0xFF:
-            position += 1
-        marker = data[position]
-        position += 1
+    for _ in range(_MAX_PARTS):
+        found = _MARKER.search(data, position)  # bytes between segments are forgiven
+        if found is None:
+            return None
+        marker, position = found[0][-1], found.end()
         if marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD8:
             continue  # no payload
         if marker in (0xD9, 0xDA):
@@ -88,6 +92,7 @@ def _jpeg(data: memoryview) -> Header | None:
         if marker == 0xE1 and bytes(data[position + 2 : position + 8]) == _EXIF:
             orientation = _exif_orientation(data[position + 8 : position + length])
         position += length
+    return None
 
 
 def _png(data: memoryview) -> Header | None:
@@ -168,7 +173,9 @@ def _avif(data: memoryview) -> Header | None:
 
 def _boxes(data: memoryview, wanted: bytes) -> Iterator[memoryview]:
     position = 0
-    while position + 8 <= len(data):
+    for _ in range(_MAX_PARTS):
+        if position + 8 > len(data):
+            return
         length, kind = struct.unpack_from(">I4s", data, position)
         head = 8
         if length == 1:
