@@ -218,8 +218,7 @@ template <bool kSteady>
 
 // No denominator: one channel, or probabilities already.
 [[gnu::noinline]] void planes_by_themselves(const UpsampleArgs& args, const UpsampleBand& band,
-                                            const Block& whole_block) {
-  const Block block = whole_block;
+                                            const Block& block) {
   const I32 bad = nonfinite_lanes(args, band, block);
   const SourceRows source = source_rows(args, band);
   const std::int64_t rows = band.rows;
@@ -231,6 +230,10 @@ template <bool kSteady>
     const bool complement = one_channel && label == 1;
     const Line line = line_of_class(source, block, one_channel ? 0 : label);
     MapRows map(args, band, block, p);
+    if (activation == PixelActivation::kNone && !complement && !args.has_nonfinite) {
+      for (std::int64_t j = 0; j < rows; ++j) map.put(at_fraction(line, broadcast(fractions[j])));
+      continue;
+    }
     for (std::int64_t j = 0; j < rows; ++j) {
       const F32 value =
           one_channel_probability(activation, at_fraction(line, broadcast(fractions[j])));
