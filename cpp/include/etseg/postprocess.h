@@ -9,6 +9,8 @@
 //
 // A pixel with a NaN or an infinity among its source logits (those whose bilinear weight is not
 // zero, of any class) gets ARGMAX 0 and NaN in every probability map.
+// A finite logit beyond +-2^126 counts as +-2^126 when logits are upsampled, so that differences
+// stay finite.
 #pragma once
 
 #include <cstdint>
