@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
-    pytest.mark.executorch,
     pytest.mark.skipif(
         not sys.platform.startswith("linux"), reason="reads /proc and the debug output of glibc"
     ),
@@ -51,12 +50,13 @@ import etseg, numpy as np, torch
 from executorch.runtime import Runtime, Verification
 from pathlib import Path
 
-# Head and shoulders, so that the model answers with more than zeros.
+# Head and shoulders, so that the model answers with more than zeros; in colours that become exactly
+# 0 and 1, so that both networks are given the same bits.
 y, x = np.mgrid[:256, :256]
-image = np.full((256, 256, 3), (120, 150, 170), np.uint8)
-image[((x - 128) / 90) ** 2 + ((y - 256) / 110) ** 2 < 1] = (40, 50, 90)
-image[((x - 128) / 38) ** 2 + ((y - 100) / 50) ** 2 < 1] = (224, 172, 140)
-image[(((x - 128) / 44) ** 2 + ((y - 88) / 52) ** 2 < 1) & (y < 85)] = (50, 35, 25)
+image = np.full((256, 256, 3), 255, np.uint8)
+image[((x - 128) / 90) ** 2 + ((y - 256) / 110) ** 2 < 1] = (0, 0, 255)
+image[((x - 128) / 38) ** 2 + ((y - 100) / 50) ** 2 < 1] = (255, 0, 0)
+image[(((x - 128) / 44) ** 2 + ((y - 88) / 52) ** 2 < 1) & (y < 85)] = 0
 
 path = Path(etseg.__file__).parent / "_models" / "selfie_segmentation_xnnpack_fp32.pte"
 theirs = Runtime.get().load_program(path, verification=Verification.InternalConsistency)
@@ -109,7 +109,7 @@ def test_both_runtimes_run_apart(first: str, scope: str, tmp_path: Path) -> None
     told = json.loads(report.read_text())
 
     for difference, person in told["results"]:
-        assert difference < 1e-5
+        assert difference < 1e-6
         assert 0.2 < person < 0.5  # both saw the figure
 
     mapped = Counter(owner(library) for library in told["maps"])
