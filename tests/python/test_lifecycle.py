@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -290,23 +291,22 @@ def test_delete_during_a_forward() -> None:
     module = ImageSegmentationModule()
     module.load(etseg.SELFIE_SEGMENTATION)
     expected = module.forward(image, ["SELFIE"], resize=True)["SELFIE"]
-    for _ in range(10):
-        module.load(etseg.SELFIE_SEGMENTATION)
-        entered = threading.Event()
-        outcome: list[object] = []
+    entered = threading.Barrier(2)
 
-        def forward() -> None:
-            entered.set()
-            try:
-                outcome.append(module.forward(image, ["SELFIE"], resize=True)["SELFIE"])
-            except etseg.ModuleNotLoadedError as error:
-                outcome.append(error)
-
-        thread = threading.Thread(target=forward)
-        thread.start()
+    def forward() -> object:
         entered.wait()
-        module.delete()
-        assert not module.is_loaded
-        thread.join()
-        if not isinstance(outcome[0], etseg.ModuleNotLoadedError):
-            np.testing.assert_array_equal(outcome[0], expected)  # type: ignore[arg-type]
+        try:
+            return module.forward(image, ["SELFIE"], resize=True)["SELFIE"]
+        except etseg.ModuleNotLoadedError:
+            return None
+
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(10):
+            module.load(etseg.SELFIE_SEGMENTATION)
+            future = pool.submit(forward)
+            entered.wait()
+            module.delete()
+            assert not module.is_loaded
+            result = future.result()
+            if result is not None:
+                np.testing.assert_array_equal(result, expected)  # type: ignore[call-overload]
