@@ -204,7 +204,7 @@ class ImageSegmentationModule:
     ) -> SegmentationResult:
         """Segments one image.
 
-        The image is resized to the model's input and normalised; the program runs; its output is
+        The image is resized to the model's input (see ``ModelSpec.resample``) and normalised; the program runs; its output is
         brought to the result's size bilinearly (half-pixel centres), then the activation is
         applied, then argmax. So at every pixel ARGMAX is the argmax of the probabilities, up to
         ties in float32. Ties go to the lowest index; where the program returned NaN or infinity,

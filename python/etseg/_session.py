@@ -12,7 +12,9 @@ from ._labels import LabelSet
 from ._metadata import complete
 from ._spec import ModelSpec, Resample
 
-_DEFAULT_RESAMPLE: Resample = "bilinear"
+# Of the two, the one whose masks of large photos move less when the photo does, and agree better with
+# those of its crops and scales (benchmarks/resample_quality.py).
+_DEFAULT_RESAMPLE: Resample = "antialias"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ class ModelSpec:
             there is one.
         resample: how an image is brought to the model's input size: "bilinear" (two taps an axis,
             the reference's) or "antialias" (a triangle filter as wide as the reduction, as
-            Pillow's and torchvision's). None: "bilinear".
+            Pillow's and torchvision's). None: "antialias"; where nothing is reduced, the two are
+            the same.
         licence: what the weights may be used under.
         sha256: of the file, in hexadecimal; checked before the file is used.
 

@@ -72,6 +72,7 @@ def test_a_program_without_metadata_has_the_usual_defaults(
     module.load(PROGRAMS / "logits_c3.pte")
     assert (module.spec.mean, module.spec.std) == ((0, 0, 0), (1, 1, 1))
     assert (module.spec.activation, module.spec.name) == ("softmax", None)
+    assert module.spec.resample == "antialias"
 
 
 def test_only_the_schema_is_required(module: etseg.ImageSegmentationModule, tmp_path: Path) -> None:

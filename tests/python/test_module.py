@@ -33,7 +33,7 @@ def test_says_what_is_loaded(module: ImageSegmentationModule) -> None:
     assert [label.name for label in module.labels] == ["CLASS_0", "CLASS_1", "CLASS_2", "ARGMAX"]
     spec = module.spec
     assert (spec.mean, spec.std) == ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    assert (spec.activation, spec.resample, spec.background) == ("softmax", "bilinear", None)
+    assert (spec.activation, spec.resample, spec.background) == ("softmax", "antialias", None)
     assert Path(spec.model_source) == program("logits_c3")
     assert "24x40" in repr(module)
     assert "3 labels" in repr(module)
