@@ -211,16 +211,20 @@ def _png_essentials(data: memoryview, origin: str) -> memoryview:
     libpng writes to stderr what it thinks of colour profiles, texts and checksums.
     """
     kept = [data[:8]]
-    ended = False
+    kinds = set()
     for kind, start, end in png_chunks(data):
-        if kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
-            if zlib.crc32(data[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-                name = kind.decode()
-                raise FileReadError(f"cannot decode {origin}: its {name} chunk is damaged")
-            kept.append(data[start:end])
-            ended = kind == b"IEND"
-    if not ended:
+        if kind[0] & 0x20:  # lower case: nothing depends on it
+            continue
+        known = kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+        checksum = int.from_bytes(data[end - 4 : end], "big")
+        if not known or zlib.crc32(data[start + 4 : end - 4]) != checksum:
+            raise FileReadError(f"cannot decode {origin}: its chunk {kind!r} is damaged")
+        kept.append(data[start:end])
+        kinds.add(kind)
+    if b"IEND" not in kinds:
         raise _cut_off(origin)
+    if b"IDAT" not in kinds or (data[25] == 3 and b"PLTE" not in kinds):
+        raise FileReadError(f"cannot decode {origin}: it has no pixels, or no palette to them")
     if sum(map(len, kept)) == len(data):
         return data
     return memoryview(b"".join(kept))

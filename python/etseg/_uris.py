@@ -24,7 +24,10 @@ def path_of_file_uri(uri: str) -> Path:
     Raises:
         InvalidUserInputError: the URI names another host, or no path.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise InvalidUserInputError(f"{uri!r} is no URI: {error}") from None
     if parts.netloc not in ("", "localhost") or not parts.path:
         raise InvalidUserInputError(
             f"{uri!r} is no URI of a local file; expected file:///absolute/path, with special "

@@ -168,7 +168,8 @@ def test_masks_agree_with_full_decode(
         with etseg.ImageSegmentationModule(scaled_decode=scaled) as module:
             module.load(spec_of(name))
             maps.append(np.asarray(module.forward(file, resize=True).argmax))
-    measured("IoU, mean and worst", (mean, worst) := agreement(*maps))
+    mean, worst = agreement(*maps)
+    measured("IoU, mean and worst", (mean, worst))
     assert mean >= 0.99
     assert worst >= 0.985  # bilinear and antialias, both from all pixels: 0.98
 
@@ -191,6 +192,7 @@ def test_masks_agree_on_the_shared_photos(
         with etseg.ImageSegmentationModule(scaled_decode=scaled) as module:
             module.load(replace(spec_of("deeplab-257"), resample=resample))
             maps.append(np.asarray(module.forward(file, resize=True).argmax))
-    measured("IoU, mean and worst", (mean, worst) := agreement(*maps))
+    mean, worst = agreement(*maps)
+    measured("IoU, mean and worst", (mean, worst))
     assert mean >= 0.99
     assert worst >= 0.985  # bilinear and antialias, both from all pixels: 0.98

@@ -1,0 +1,212 @@
+"""Limits: refused before it is decoded, downloaded or waited for."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pil
+
+import etseg
+from eyes import encoded, eyes, png16, png_chunk, seen, smooth
+from http_server import Fault, Server
+from programs import picture
+
+pytestmark = pytest.mark.usefixtures("cache")  # no proxy, no long waits
+
+
+@pytest.fixture(scope="module")
+def module() -> Iterator[etseg.ImageSegmentationModule]:
+    with eyes() as loaded:
+        yield loaded
+
+
+def limited(**limits: float) -> etseg.ImageSegmentationModule:
+    return eyes(limits=etseg.Limits(**limits))  # type: ignore[arg-type]
+
+
+def test_defaults_are_frozen() -> None:
+    limits = etseg.Limits()
+    assert limits.max_pixels == 200_000_000
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        limits.max_pixels = 1  # type: ignore[misc]
+    assert limits == etseg.Limits()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_pixels", 0),
+        ("max_pixels", 1.5),
+        ("max_pixels", "many"),
+        ("max_pixels", True),
+        ("max_download_bytes", 0),
+        ("max_download_bytes", None),
+        ("max_redirects", -1),
+        ("connect_timeout", 0),
+        ("connect_timeout", float("inf")),
+        ("read_timeout", float("nan")),
+        ("read_timeout", "1"),
+        ("read_timeout", None),
+    ],
+)
+def test_fields_are_checked(field: str, value: object) -> None:
+    with pytest.raises(etseg.InvalidConfigError, match=field):
+        etseg.Limits(**{field: value})  # type: ignore[arg-type]
+
+
+def test_limits_are_limits() -> None:
+    with pytest.raises(etseg.InvalidConfigError, match=r"etseg\.Limits"):
+        etseg.ImageSegmentationModule(limits={"max_pixels": 1})  # type: ignore[arg-type]
+
+
+KINDS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_max_pixels(kind: str) -> None:
+    try:
+        data = encoded(smooth(), kind)
+    except (KeyError, OSError):
+        pytest.skip(f"this Pillow writes no {kind}")
+    with (
+        limited(max_pixels=24 * 40 - 1) as module,
+        pytest.raises(etseg.InvalidUserInputError, match="40x24 pixels, more than the 959 of"),
+    ):
+        module.forward(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM"])
+def test_max_pixels_is_inclusive(kind: str) -> None:
+    with limited(max_pixels=24 * 40) as module:
+        module.forward(encoded(smooth(), kind))
+
+
+def test_max_pixels_of_pil() -> None:
+    with (
+        limited(max_pixels=24 * 40 - 1) as module,
+        pytest.raises(etseg.InvalidUserInputError, match="max_pixels"),
+    ):
+        module.forward(Pil.fromarray(smooth()))
+
+
+def test_arrays_are_in_memory_already() -> None:
+    with limited(max_pixels=1) as module:
+        seen(module, smooth())
+
+
+def _bombs() -> dict[str, bytes]:
+    """Files of a few hundred bytes that claim 50000x50000 pixels or so."""
+    jpeg = bytearray(encoded(smooth(), "JPEG"))
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 50000, 50000)
+    png = png16(picture()[..., 0].astype("uint16"))
+    head = struct.pack(">IIBBBBB", 50000, 50000, 8, 2, 0, 0, 0)
+    png = png[:8] + png_chunk(b"IHDR", head) + png[33:]
+    webp = bytearray(encoded(smooth(), "WEBP", lossless=True))
+    webp[21:25] = struct.pack("<I", 16383 | 16383 << 14)
+    bmp = bytearray(encoded(smooth(), "BMP"))
+    bmp[18:26] = struct.pack("<ii", 50000, 50000)
+    gif = bytearray(encoded(smooth(), "GIF"))
+    gif[6:10] = struct.pack("<HH", 50000, 50000)
+    tiff = bytearray(encoded(smooth(), "TIFF"))
+    at = struct.unpack_from("<I", tiff, 4)[0] + 2
+    for entry in range(at, at + 24, 12):  # width and height are the first two
+        struct.pack_into("<HHII", tiff, entry, *struct.unpack_from("<H", tiff, entry), 4, 1, 50000)
+    jpeg2000 = bytearray(encoded(smooth(), "JPEG2000"))
+    size = jpeg2000.index(b"\xff\x4f\xff\x51") + 8
+    jpeg2000[size : size + 8] = struct.pack(">II", 50000, 50000)  # the boxes still say 40x24
+    return {
+        "jpeg": bytes(jpeg),
+        "png": png,
+        "webp": bytes(webp),
+        "bmp": bytes(bmp),
+        "gif": bytes(gif),
+        "tiff": bytes(tiff),
+        "jpeg2000": bytes(jpeg2000),
+        "ppm": b"P6\n# a comment\n50000 50000\n255\n" + bytes(100),
+    }
+
+
+@pytest.mark.parametrize("kind", _bombs())
+def test_bombs(module: etseg.ImageSegmentationModule, kind: str) -> None:
+    bomb = _bombs()[kind]
+    tracemalloc.start()
+    try:
+        with pytest.raises(etseg.InvalidUserInputError, match="max_pixels"):
+            module.forward(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_header_of_a_frame_binds_the_pixels() -> None:
+    # An animation whose canvas is small and whose picture is not, and the other way round.
+    data = bytearray(encoded(smooth(), "WEBP", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0"))
+    assert data[12:16] == b"VP8X"
+    data[24:30] = struct.pack("<I", 3)[:3] + struct.pack("<I", 3)[:3]
+    with limited(max_pixels=100) as module, pytest.raises(etseg.FileReadError):
+        module.forward(bytes(data))
+
+
+def test_an_image_by_url(module: etseg.ImageSegmentationModule, server: Server) -> None:
+    url = server.add("/photo.png", encoded(picture(), "PNG"))
+    assert (seen(module, url) == picture()).all()
+    server.files["/old"] = server.files["/photo.png"]
+    server.add("/moved", b"", always=Fault(status=302, headers={"Location": "/photo.png"}))
+    assert (seen(module, server.url("/moved")) == picture()).all()
+
+
+def test_url_without_an_image(module: etseg.ImageSegmentationModule, server: Server) -> None:
+    with pytest.raises(etseg.FileReadError, match=r"page\.html"):
+        module.forward(server.add("/page.html", b"<html></html>"))
+    with pytest.raises(etseg.DownloadError, match="404"):
+        module.forward(server.url("/nothing"))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_max_download_bytes(server: Server, chunked: bool) -> None:
+    data = encoded(picture(), "PNG")
+    url = server.add("/photo.png", data, chunked=chunked)
+    with limited(max_download_bytes=len(data)) as module:
+        seen(module, url)
+    with (
+        limited(max_download_bytes=len(data) - 1) as module,
+        pytest.raises(etseg.DownloadError, match=f"{len(data) - 1}|{len(data) - 1:,}"),
+    ):
+        module.forward(url)
+
+
+def test_read_timeout(server: Server) -> None:
+    url = server.add("/photo.png", encoded(picture(), "PNG"), always=Fault(drip=True))
+    with limited(read_timeout=0.05) as module, pytest.raises(etseg.DownloadError):
+        module.forward(url)
+
+
+def test_max_redirects(server: Server) -> None:
+    server.add("/loop", b"", always=Fault(status=302, headers={"Location": "/loop"}))
+    with limited(max_redirects=3) as module, pytest.raises(etseg.DownloadError, match="redirect"):
+        module.forward(server.url("/loop"))
+    assert len(server.requests) <= 4
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x"])
+def test_redirects_stay_with_http(
+    module: etseg.ImageSegmentationModule, server: Server, target: str
+) -> None:
+    server.add("/away", b"", always=Fault(status=302, headers={"Location": target}))
+    with pytest.raises(etseg.DownloadError):
+        module.forward(server.url("/away"))
+
+
+@pytest.mark.parametrize("uri", ["ftp://h/a.png", "gopher://h/a", "s3://b/k", "javascript://x"])
+def test_other_schemes_are_refused(
+    module: etseg.ImageSegmentationModule, uri: str, tmp_path: Path
+) -> None:
+    with pytest.raises(etseg.InvalidUserInputError, match="has the scheme"):
+        module.forward(uri)
+    assert not list(tmp_path.glob("*.png"))
