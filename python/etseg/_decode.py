@@ -51,6 +51,9 @@ _MARGIN = 2
 #: More than any encoder writes; each makes the decoder go over the whole image once more.
 _MAX_SCANS = 100
 
+_PNG_KINDS = {b"IHDR": "H", b"PLTE": "P", b"IDAT": "D", b"IEND": "E"}
+_PNG_PALETTE = 3  # the colour type
+
 
 class Pixels(NamedTuple):
     """A decoded image: uint8, (H, W, 3 or 4) or (H, W)."""
@@ -210,21 +213,21 @@ def _png_essentials(data: memoryview, origin: str) -> memoryview:
 
     libpng writes to stderr what it thinks of colour profiles, texts and checksums.
     """
-    kept = [data[:8]]
-    kinds = set()
+    kept, order = [data[:8]], ""
     for kind, start, end in png_chunks(data):
         if kind[0] & 0x20:  # lower case: nothing depends on it
             continue
-        known = kind in (b"IHDR", b"PLTE", b"IDAT", b"IEND")
         checksum = int.from_bytes(data[end - 4 : end], "big")
-        if not known or zlib.crc32(data[start + 4 : end - 4]) != checksum:
+        if kind not in _PNG_KINDS or zlib.crc32(data[start + 4 : end - 4]) != checksum:
             raise FileReadError(f"cannot decode {origin}: its chunk {kind!r} is damaged")
+        if kind == b"PLTE" and data[25] != _PNG_PALETTE:
+            continue  # a suggestion
         kept.append(data[start:end])
-        kinds.add(kind)
-    if b"IEND" not in kinds:
+        order += _PNG_KINDS[kind]
+    if not order.endswith("E"):
         raise _cut_off(origin)
-    if b"IDAT" not in kinds or (data[25] == 3 and b"PLTE" not in kinds):
-        raise FileReadError(f"cannot decode {origin}: it has no pixels, or no palette to them")
+    if not re.fullmatch("HPD+E" if data[25] == _PNG_PALETTE else "HD+E", order):
+        raise FileReadError(f"cannot decode {origin}: its chunks are not in order, or incomplete")
     if sum(map(len, kept)) == len(data):
         return data
     return memoryview(b"".join(kept))
