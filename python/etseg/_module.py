@@ -204,11 +204,11 @@ class ImageSegmentationModule:
     ) -> SegmentationResult:
         """Segments one image.
 
-        The image is resized to the model's input (see ``ModelSpec.resample``) and normalised; the program runs; its output is
-        brought to the result's size bilinearly (half-pixel centres), then the activation is
-        applied, then argmax. So at every pixel ARGMAX is the argmax of the probabilities, up to
-        ties in float32. Ties go to the lowest index; where the program returned NaN or infinity,
-        ARGMAX is 0 and every probability NaN.
+        The image is resized to the model's input (see ``ModelSpec.resample``) and normalised; the
+        program runs; its output is brought to the result's size bilinearly (half-pixel centres),
+        then the activation is applied, then argmax. So at every pixel ARGMAX is the argmax of the
+        probabilities, up to ties in float32. Ties go to the lowest index; where the program
+        returned NaN or infinity, ARGMAX is 0 and every probability NaN.
 
         Args:
             image: a path, ``file://`` URI, http(s) URL, data URI or base64 string; the bytes of an

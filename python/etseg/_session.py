@@ -12,8 +12,8 @@ from ._labels import LabelSet
 from ._metadata import complete
 from ._spec import ModelSpec, Resample
 
-# Of the two, the one whose masks of large photos move less when the photo does, and agree better with
-# those of its crops and scales (benchmarks/resample_quality.py).
+# Of the two, the one whose masks of large photos move less when the photo does
+# (benchmarks/resample_quality.py).
 _DEFAULT_RESAMPLE: Resample = "antialias"
 
 
