@@ -93,6 +93,12 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
                 + ", ".join(getattr(k, "name", str(k)) for k in self)
             ) from None
 
+    # Of mappings of arrays, equality would be ambiguous; a result is equal to itself.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
     def __iter__(self) -> Iterator[IntEnum | str]:
         yield self._labels.argmax
         yield from self._probabilities

@@ -320,3 +320,11 @@ class TestTimings:
         assert sum(values[:-1]) <= values[-1]
         with pytest.raises(AttributeError):
             timings.total = 0
+
+
+def test_a_result_equals_itself_and_nothing_else(selfie: Any, photo_path: Path) -> None:
+    """The mapping's own comparison would end in numpy's complaint about ambiguous truth."""
+    one, two = (selfie.forward(photo_path, [0]) for _ in range(2))
+    assert one == one  # noqa: PLR0124
+    assert one != two
+    assert len({one, two}) == 2
