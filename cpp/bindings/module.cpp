@@ -37,9 +37,9 @@ py::str text(const std::string& bytes) {
 // ---- Errors: a Status becomes the exception that etseg._errors has for its code.
 
 [[noreturn]] void raise(const Status& status) {
-  const py::object error = py::module_::import("etseg._errors")
-                               .attr("error_from_code")(static_cast<int>(status.code()),
-                                                        text(status.message()));
+  const py::object error =
+      py::module_::import("etseg._errors")
+          .attr("error_from_code")(static_cast<int>(status.code()), text(status.message()));
   PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
   throw py::error_already_set();
 }
@@ -100,8 +100,8 @@ class InFlight {
 
   static bool shut_down(double seconds) {
     std::unique_lock lock(mutex_);
-    const bool idle = idle_.wait_for(lock, std::chrono::duration<double>(seconds),
-                                     [] { return running_ == 0; });
+    const bool idle =
+        idle_.wait_for(lock, std::chrono::duration<double>(seconds), [] { return running_ == 0; });
     finalizing_.store(true);
     return idle;
   }
@@ -200,8 +200,7 @@ etseg::Activation activation_from(const std::string& name) {
 etseg::Resample resample_from(const std::string& name) {
   if (name == "bilinear") return etseg::Resample::kBilinear;
   if (name == "antialias") return etseg::Resample::kAntialias;
-  raise({Code::kInvalidConfig,
-         "resample is '" + name + "'; expected 'bilinear' or 'antialias'"});
+  raise({Code::kInvalidConfig, "resample is '" + name + "'; expected 'bilinear' or 'antialias'"});
 }
 
 // A loaded program, until a Segmenter takes it over.
@@ -239,7 +238,8 @@ std::shared_ptr<etseg::Segmenter> make_segmenter(LoadedModel& loaded, std::array
 py::tuple forward(etseg::Segmenter& segmenter, const py::array& image, bool bgr, py::array argmax,
                   const std::vector<std::pair<std::int64_t, py::array>>& probabilities) {
   const etseg::ImageView view = image_view(image, bgr);
-  if (argmax.ndim() != 2) raise_input("argmax is an array " + shape_text(argmax) + "; expected 2-D");
+  if (argmax.ndim() != 2)
+    raise_input("argmax is an array " + shape_text(argmax) + "; expected 2-D");
 
   etseg::PostprocessTarget target;
   target.height = argmax.shape(0);
@@ -283,7 +283,8 @@ py::dict runtime_info() {
   if (!isa.ok()) raise(isa.status());
   result["isa"] = etseg::isa_name(isa.value());
   std::vector<std::string> supported;
-  for (const etseg::Isa each : etseg::supported_isas()) supported.emplace_back(etseg::isa_name(each));
+  for (const etseg::Isa each : etseg::supported_isas())
+    supported.emplace_back(etseg::isa_name(each));
   result["supported_isas"] = supported;
   return result;
 }
@@ -297,18 +298,18 @@ PYBIND11_MODULE(_native, module) {
 
   py::class_<LoadedModel>(module, "Model", py::release_gil_before_calling_cpp_dtor())
       .def(py::init(&LoadedModel::load), "path"_a)
-      .def_property_readonly(
-          "input_size",
-          [](const LoadedModel& self) {
-            return py::make_tuple(self.info.input_height, self.info.input_width);
-          })
-      .def_property_readonly(
-          "output_size",
-          [](const LoadedModel& self) {
-            return py::make_tuple(self.info.output_height, self.info.output_width);
-          })
+      .def_property_readonly("input_size",
+                             [](const LoadedModel& self) {
+                               return py::make_tuple(self.info.input_height, self.info.input_width);
+                             })
+      .def_property_readonly("output_size",
+                             [](const LoadedModel& self) {
+                               return py::make_tuple(self.info.output_height,
+                                                     self.info.output_width);
+                             })
       .def_property_readonly("channels", [](const LoadedModel& self) { return self.info.channels; })
-      .def_property_readonly("metadata", [](const LoadedModel& self) { return text(self.info.metadata); })
+      .def_property_readonly("metadata",
+                             [](const LoadedModel& self) { return text(self.info.metadata); })
       .def_property_readonly("backends",
                              [](const LoadedModel& self) { return self.info.backends; });
 

@@ -152,10 +152,10 @@ Status check_backends(const et::MethodMeta& meta, std::vector<std::string>& name
     if (!name.ok()) return {Code::kInvalidProgram, "the program names no backend for a delegate"};
     const et::BackendInterface* backend = et::get_backend_class(name.get());
     if (backend == nullptr) {
-      return {Code::kNotSupported, "the program is delegated to the backend '" +
-                                       std::string(name.get()) +
-                                       "', which this build does not have; it has: " +
-                                       backend_names() + ". Export it for one of those."};
+      return {Code::kNotSupported,
+              "the program is delegated to the backend '" + std::string(name.get()) +
+                  "', which this build does not have; it has: " + backend_names() +
+                  ". Export it for one of those."};
     }
     if (!backend->is_available()) {
       return {Code::kNotSupported, "the program is delegated to the backend '" +
@@ -205,8 +205,8 @@ class LoadedMethod {
       }
       AlignedBuffer buffer = make_aligned_buffer(static_cast<std::size_t>(*size));
       if (!buffer) {
-        return {Code::kOutOfMemory, doing + ": the program plans a buffer of " +
-                                        std::to_string(*size) + " bytes"};
+        return {Code::kOutOfMemory,
+                doing + ": the program plans a buffer of " + std::to_string(*size) + " bytes"};
       }
       spans_.emplace_back(buffer.get(), static_cast<std::size_t>(*size));
       buffers_.push_back(std::move(buffer));
@@ -480,9 +480,9 @@ Status set_thread_count(int count) {
   }
   const std::lock_guard lock(programs_mutex);
   if (programs > 0) {
-    return {Code::kInvalidState,
-            "the number of threads cannot change while a model is loaded (" +
-                std::to_string(programs) + " now); delete() them first, or set it at the start"};
+    return {Code::kInvalidState, "the number of threads cannot change while a model is loaded (" +
+                                     std::to_string(programs) +
+                                     " now); delete() them first, or set it at the start"};
   }
   if (!ext::threadpool::get_threadpool()->_unsafe_reset_threadpool(
           static_cast<std::uint32_t>(count))) {

@@ -50,14 +50,13 @@ std::string shape_text(const std::vector<std::int64_t>& sizes) {
 
 Result<ModelInfo> check_interface(const ProgramDescription& program) {
   if (program.inputs.size() != 1) {
-    return Status(Code::kUnexpectedNumInputs, "the program takes " +
-                                                  std::to_string(program.inputs.size()) +
-                                                  " inputs" + kExpects);
+    return Status(
+        Code::kUnexpectedNumInputs,
+        "the program takes " + std::to_string(program.inputs.size()) + " inputs" + kExpects);
   }
   const TensorDescription& input = program.inputs[0];
   if (!is_image(input) || !is_planar(input) || input.sizes[input.sizes.size() - 3] != 3) {
-    return Status(Code::kWrongDimensions,
-                  "the program's input is " + describe(input) + kExpects);
+    return Status(Code::kWrongDimensions, "the program's input is " + describe(input) + kExpects);
   }
   if (program.outputs.empty()) {
     return Status(Code::kInvalidModelOutput, std::string("the program returns nothing") + kExpects);

@@ -39,28 +39,28 @@ inline int run(int argc, char** argv) {
 
 }  // namespace check
 
-#define TEST(name)                                            \
-  static void name();                                         \
+#define TEST(name)                                             \
+  static void name();                                          \
   static const check::Register name##_registered(#name, name); \
   static void name()
 
-#define CHECK(condition)                                                        \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      ++check::failures();                                                      \
-      std::printf("%s:%d: CHECK(%s)\n", __FILE__, __LINE__, #condition);        \
-    }                                                                           \
+#define CHECK(condition)                                                 \
+  do {                                                                   \
+    if (!(condition)) {                                                  \
+      ++check::failures();                                               \
+      std::printf("%s:%d: CHECK(%s)\n", __FILE__, __LINE__, #condition); \
+    }                                                                    \
   } while (false)
 
 // With what was seen, printf-style.
-#define CHECK_MSG(condition, ...)                                               \
-  do {                                                                          \
-    if (!(condition)) {                                                         \
-      ++check::failures();                                                      \
-      std::printf("%s:%d: CHECK(%s): ", __FILE__, __LINE__, #condition);        \
-      std::printf(__VA_ARGS__);                                                 \
-      std::printf("\n");                                                        \
-    }                                                                           \
+#define CHECK_MSG(condition, ...)                                        \
+  do {                                                                   \
+    if (!(condition)) {                                                  \
+      ++check::failures();                                               \
+      std::printf("%s:%d: CHECK(%s): ", __FILE__, __LINE__, #condition); \
+      std::printf(__VA_ARGS__);                                          \
+      std::printf("\n");                                                 \
+    }                                                                    \
   } while (false)
 
 int main(int argc, char** argv) { return check::run(argc, argv); }

@@ -21,8 +21,8 @@ class Interleaved {
     const std::size_t page = static_cast<std::size_t>(::getpagesize());
     const std::size_t bytes = field.values.size() * sizeof(float);
     size_ = (bytes + page - 1) / page * page + page;
-    memory_ = static_cast<std::uint8_t*>(::mmap(nullptr, size_, PROT_READ | PROT_WRITE,
-                                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    memory_ = static_cast<std::uint8_t*>(
+        ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     values_ = reinterpret_cast<float*>(memory_ + size_ - page - bytes);
     const std::size_t channels = static_cast<std::size_t>(field.channels);
     const std::size_t pixels = field.values.size() / channels;

@@ -47,7 +47,7 @@ struct Record {
   std::atomic<int> freed = 0;
   std::atomic<int> executed = 0;
   std::atomic<int> running = 0;
-  std::atomic<bool> overlapped = false;       // two calls in execute() at once
+  std::atomic<bool> overlapped = false;  // two calls in execute() at once
   std::atomic<bool> freed_while_running = false;
 
   // A gate in execute(): closed, calls wait in it.

@@ -325,6 +325,6 @@ class TestTimings:
 def test_a_result_equals_itself_and_nothing_else(selfie: Any, photo_path: Path) -> None:
     """The mapping's own comparison would end in numpy's complaint about ambiguous truth."""
     one, two = (selfie.forward(photo_path, [0]) for _ in range(2))
-    assert one == one  # noqa: PLR0124
+    assert one == one
     assert one != two
     assert len({one, two}) == 2

@@ -21,7 +21,7 @@ struct ModelInfo {
   std::int64_t output_width = 0;
   LogitsLayout output_layout = LogitsLayout::kPlanar;
   std::vector<std::string> backends;  // delegates that the program uses, in its order
-  std::string metadata;  // what the program says about itself (JSON); empty if nothing
+  std::string metadata;               // what the program says about itself (JSON); empty if nothing
 };
 
 // One instance of a program, with its own memory plan. One call at a time.

@@ -15,20 +15,20 @@ namespace etseg {
 // keeps working; the values below 100 are ExecuTorch's own runtime errors.
 enum class Code : int {
   kOk = 0,
-  kInternal = 1,             // a runtime failure that is nobody's input
-  kInvalidState = 2,         // the call came at a wrong time (set_num_threads with models loaded)
-  kNotSupported = 16,        // the program asks for a backend that this build lacks
-  kOperatorMissing = 20,     // the program asks for an operator that this build lacks
-  kOutOfMemory = 33,         // an allocation failed
-  kInvalidProgram = 35,      // the file is not a program, or a damaged one
+  kInternal = 1,              // a runtime failure that is nobody's input
+  kInvalidState = 2,          // the call came at a wrong time (set_num_threads with models loaded)
+  kNotSupported = 16,         // the program asks for a backend that this build lacks
+  kOperatorMissing = 20,      // the program asks for an operator that this build lacks
+  kOutOfMemory = 33,          // an allocation failed
+  kInvalidProgram = 35,       // the file is not a program, or a damaged one
   kUnexpectedNumInputs = 97,  // the program does not take exactly one input
-  kModuleNotLoaded = 102,    // nothing is loaded, or it was deleted while the call waited
-  kInvalidConfig = 112,      // mean, std, activation or labels do not fit the program
-  kThreadPoolError = 113,    // the process forked after the runtime started its threads
-  kFileReadFailed = 114,     // the file could not be opened or mapped
+  kModuleNotLoaded = 102,     // nothing is loaded, or it was deleted while the call waited
+  kInvalidConfig = 112,       // mean, std, activation or labels do not fit the program
+  kThreadPoolError = 113,     // the process forked after the runtime started its threads
+  kFileReadFailed = 114,      // the file could not be opened or mapped
   kInvalidModelOutput = 115,  // the program's output is not logits [1,C,H,W] or [C,H,W]
-  kWrongDimensions = 116,    // the program's input is not an image [1,3,H,W] or [3,H,W]
-  kInvalidUserInput = 117,   // the caller's image, labels or sizes do not fit
+  kWrongDimensions = 116,     // the program's input is not an image [1,3,H,W] or [3,H,W]
+  kInvalidUserInput = 117,    // the caller's image, labels or sizes do not fit
 };
 
 class [[nodiscard]] Status {
@@ -48,8 +48,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                // NOLINT: implicit by design
-  Result(Status status) : status_(std::move(status)) {}        // NOLINT: never Ok
+  Result(T value) : value_(std::move(value)) {}          // NOLINT: implicit by design
+  Result(Status status) : status_(std::move(status)) {}  // NOLINT: never Ok
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
@@ -65,8 +65,8 @@ class [[nodiscard]] Result {
 
 }  // namespace etseg
 
-#define ETSEG_RETURN_IF_ERROR(expression)            \
-  do {                                               \
-    ::etseg::Status etseg_status = (expression);     \
-    if (!etseg_status.ok()) return etseg_status;     \
+#define ETSEG_RETURN_IF_ERROR(expression)        \
+  do {                                           \
+    ::etseg::Status etseg_status = (expression); \
+    if (!etseg_status.ok()) return etseg_status; \
   } while (false)
