@@ -20,6 +20,7 @@ class PeerInfo:
 
 _ALL = (
     PeerInfo("etseg", "etseg", "ours", "Etseg", "own"),
+    PeerInfo("etseg-bilinear", "etseg, resample=bilinear", "ours", "EtsegBilinear", "own"),
     PeerInfo("etseg-out", "etseg, out= reused", "ours", "EtsegReusing", "own"),
     PeerInfo(
         "reference", "reference's algorithm (OpenCV) on our runtime", "ours", "Reference", "own"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -23,11 +23,12 @@ class Etseg:
     """etseg as a user calls it."""
 
     reuses = False
+    resample: Literal["bilinear", "antialias"] | None = None  # the package's default
 
     def __init__(self, model: Model, threads: int) -> None:
         set_threads(threads)
         self._module = etseg.ImageSegmentationModule()
-        self._module.load(model.pte)
+        self._module.load(etseg.ModelSpec(model_source=model.pte, resample=self.resample))
         self._previous: Any = None
 
     def forward(self, image: Any, classes: list[int], resize: bool) -> Run:
@@ -50,6 +51,12 @@ class Etseg:
     def _out(self, classes: list[int]) -> Any:
         previous = self._previous
         return previous if previous is not None and len(previous) == 1 + len(classes) else None
+
+
+class EtsegBilinear(Etseg):
+    """The image shrunk as the others do it."""
+
+    resample = "bilinear"
 
 
 class EtsegReusing(Etseg):
