@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -316,6 +317,11 @@ class ExecutorchModel final : public Model {
     info_ = std::move(info).value();
     if (Status status = check_backends(*meta, info_.backends); !status.ok()) {
       return {status.code(), doing + ": " + status.message()};
+    }
+    // OpenVINO's delegate writes its outputs planar, whatever dimension order the program declares.
+    if (std::find(info_.backends.begin(), info_.backends.end(), "OpenvinoBackend") !=
+        info_.backends.end()) {
+      info_.output_layout = LogitsLayout::kPlanar;
     }
     Result<std::string> metadata = read_metadata(*program_, doing, log);
     if (!metadata.ok()) return metadata.status();
