@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from ._errors import InvalidUserInputError
 
@@ -39,4 +39,4 @@ def path_of_file_uri(uri: str) -> Path:
         path += "?" + parts.query
     if parts.fragment:
         path += "#" + parts.fragment
-    return Path(url2pathname(path))
+    return Path(os.fsdecode(unquote_to_bytes(path)))
