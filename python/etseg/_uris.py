@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ._errors import InvalidUserInputError
 
@@ -39,4 +38,4 @@ def path_of_file_uri(uri: str) -> Path:
         path += "?" + parts.query
     if parts.fragment:
         path += "#" + parts.fragment
-    return Path(os.fsdecode(unquote_to_bytes(path)))
+    return Path(unquote(path, errors="surrogateescape"))
