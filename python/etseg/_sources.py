@@ -201,6 +201,13 @@ def _pil_array(image: Any, max_pixels: int) -> npt.NDArray[Any]:
         )
     try:
         upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16"):  # PIL's own conversion cuts off at 255
+            return (np.asarray(upright) >> 8).astype(np.uint8)
+        if upright.mode in ("I", "F"):
+            raise InvalidUserInputError(
+                f"the PIL image has mode {upright.mode!r}, whose values have no set range; convert "
+                "it to 'L' or 'RGB' as they are meant"
+            )
         if upright.mode not in ("RGB", "RGBA", "L"):
             upright = upright.convert("RGB")
         return np.asarray(upright)
