@@ -36,7 +36,7 @@ class Session:
             InvalidConfigError: the spec does not fit the program.
             FileReadError: the file cannot be read.
         """
-        model = _native.Model(os.fspath(path))
+        model = _native.Model(os.fsencode(path))  # a path need not be UTF-8
         spec = complete(spec, model.metadata, os.fspath(path))
         spec = with_published(spec, model.channels)
         labels = _labels_for(spec, model.channels)

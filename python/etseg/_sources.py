@@ -211,6 +211,8 @@ def _pil_array(image: Any, max_pixels: int) -> npt.NDArray[Any]:
         if upright.mode not in ("RGB", "RGBA", "L"):
             upright = upright.convert("RGB")
         return np.asarray(upright)
+    except EtsegError:
+        raise
     except (OSError, SyntaxError, ValueError) as error:  # PIL decodes lazily
         raise FileReadError(f"PIL cannot decode the image: {error}") from error
 
