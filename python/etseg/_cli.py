@@ -67,6 +67,11 @@ def segment(
     # Imported here: `etseg --help` needs no OpenCV.
     from ._pictures import overlay, write_image
 
+    if mask is not None and mask.suffix.lower() != ".png":
+        raise click.BadParameter(
+            f"{str(mask)!r} does not end in .png; other formats may change the label indices",
+            param_hint="--mask",
+        )
     wanted = [name.strip() for name in classes.split(",") if name.strip()]
     try:
         with ImageSegmentationModule() as module:
@@ -133,7 +138,8 @@ def _model(name: str) -> ModelSpec | str:
 
 
 def _print_labels(result: SegmentationResult) -> None:
-    counts = np.bincount(result.argmax.ravel(), minlength=1)
+    # Of every label, so that one that was asked for is reported where no pixel has it.
+    counts = np.bincount(result.argmax.ravel(), minlength=len(result.labels) - 1)
     height, width = result.size
     click.echo(f"{width}x{height} pixels")
     rows: list[tuple[str, str, str]] = []
