@@ -190,36 +190,51 @@ CASES: dict[str, Case] = {
         delegated=False,
     ),
     "sigmoid_c1": Case("one probability", Then(1, torch.sigmoid)),
-    "softmax_c3": Case("three probabilities", Then(3, lambda x: torch.softmax(x, 1)), delegated=False),
+    "softmax_c3": Case(
+        "three probabilities", Then(3, lambda x: torch.softmax(x, 1)), delegated=False
+    ),
     "identity": Case("the output is the input's own memory", Only(lambda x: x), delegated=False),
     "constant": Case("the output is a constant of the file", Constant(), delegated=False),
     "unplanned_input": Case("input outside the memory plan", Logits(3), plan_input=False),
     "unplanned_output": Case("output outside the memory plan", Logits(3), plan_output=False),
     "unplanned_both": Case(
-        "input and output outside the memory plan", Logits(3), delegated=False,
-        plan_input=False, plan_output=False,
+        "input and output outside the memory plan",
+        Logits(3),
+        delegated=False,
+        plan_input=False,
+        plan_output=False,
     ),
     "unplanned_two_outputs": Case(
-        "two outputs outside the memory plan", Then(3, lambda x: (x, x.mean(dim=1))),
-        plan_output=False, delegated=False,
+        "two outputs outside the memory plan",
+        Then(3, lambda x: (x, x.mean(dim=1))),
+        plan_output=False,
+        delegated=False,
     ),
     "unplanned_identity": Case(
-        "the output is the input's own memory, outside the plan", Only(lambda x: x),
-        plan_input=False, plan_output=False, delegated=False,
+        "the output is the input's own memory, outside the plan",
+        Only(lambda x: x),
+        plan_input=False,
+        plan_output=False,
+        delegated=False,
     ),
     "log_c3": Case("log of the logits: NaN and -inf", Then(3, log_of), delegated=False),
     "reciprocal_c3": Case("1 / logits: +inf", Then(3, one_over), delegated=False),
     "quantized_c3": Case("int8 weights and activations", Quantizable(), quantized=True),
     "quantized_portable_c3": Case(
-        "int8 weights and activations, without a delegate: the quantized kernels", Quantizable(),
-        delegated=False, quantized=True,
+        "int8 weights and activations, without a delegate: the quantized kernels",
+        Quantizable(),
+        delegated=False,
+        quantized=True,
     ),
     "dynamic_c3": Case(
-        "height and width of the input bounded, not fixed", Logits(3), delegated=False,
+        "height and width of the input bounded, not fixed",
+        Logits(3),
+        delegated=False,
         dynamic={"image": {2: H, 3: W}},
     ),
     "dynamic_xnnpack_c3": Case(
-        "height and width of the input bounded, not fixed; delegated", Logits(3),
+        "height and width of the input bounded, not fixed; delegated",
+        Logits(3),
         dynamic={"image": {2: H, 3: W}},
     ),
     # Programs that say what they are: tests put other JSON of the same length into the first.
@@ -236,30 +251,38 @@ CASES: dict[str, Case] = {
     "rank5_output": Case("output [1,1,3,H,W]", Then(3, lambda x: x.unsqueeze(0)), delegated=False),
     "two_inputs": Case("two inputs", OnlyTwo(), (torch.ones(1, 3, 8, 12), torch.ones(1, 3, 8, 12))),
     "int_input": Case(
-        "int32 input", Only(lambda x: x.to(torch.float32) * 2),
-        image(1, 3, 8, 12, dtype=torch.int32), delegated=False,
+        "int32 input",
+        Only(lambda x: x.to(torch.float32) * 2),
+        image(1, 3, 8, 12, dtype=torch.int32),
+        delegated=False,
     ),
     "four_channels": Case("input [1,4,H,W]", Logits(3, inputs=4), image(1, 4, 8, 12)),
     "batch2": Case("batch of two", Logits(3), image(2, 3, 8, 12)),
     "channels_last_input": Case(
-        "input channels-last in memory", Logits(3),
-        (torch.rand(1, 3, 8, 12).contiguous(memory_format=torch.channels_last),), delegated=False,
+        "input channels-last in memory",
+        Logits(3),
+        (torch.rand(1, 3, 8, 12).contiguous(memory_format=torch.channels_last),),
+        delegated=False,
     ),
     "float64_output": Case("float64 output", Then(3, lambda x: x.double()), delegated=False),
     "int64_output": Case(
-        "argmax in the program: int64 output", Then(3, lambda x: x.argmax(1, keepdim=True)),
+        "argmax in the program: int64 output",
+        Then(3, lambda x: x.argmax(1, keepdim=True)),
         delegated=False,
     ),
     "none_output": Case("the output is None", Then(3, lambda x: (None, x)), delegated=False),
     "no_forward": Case("the method is called 'predict'", Logits(3), method="predict"),
     "missing_operator": Case(
-        "needs etsegtest::nowhere.out", Then(3, lambda x: torch.ops.etsegtest.nowhere(x)),
+        "needs etsegtest::nowhere.out",
+        Then(3, lambda x: torch.ops.etsegtest.nowhere(x)),
         delegated=False,
     ),
     "missing_backend": Case(
         "delegated to YnnpackBackend", Logits(3), replace=(b"XnnpackBackend", b"YnnpackBackend")
     ),
-    "bad_delegate": Case("XNNPACK's payload has a wrong magic", Logits(3), replace=(b"XH00", b"XH99")),
+    "bad_delegate": Case(
+        "XNNPACK's payload has a wrong magic", Logits(3), replace=(b"XH00", b"XH99")
+    ),
 }
 
 
@@ -309,7 +332,7 @@ README = """\
 # Programs for the tests
 
 Written by `../export_programs.py` (executorch 1.5.1, torch 2.13.0); do not edit. Unless the table
-says otherwise a program takes one float32 image [1,3,{height},{width}], is delegated to XNNPACK, and
+says otherwise a program takes one float32 image [1,3,{height},{width}], is delegated to XNNPACK and
 returns
 
     logits[c,y,x] = bias[c] + sum over k of weight[c,k] * image[k,y,x]
