@@ -57,8 +57,8 @@ def _pixels(model: Model, folder: Path, options: Namespace) -> None:
     for size in PIXELS:
         image = _image(folder, size, options)
         for asked, classes in (("none", []), ("one", [15])):
-            rows += _point(model, image, size, classes, {"classes": asked}, options)
-    _finish("pixels", rows, options)
+            rows += _point("pixels", model, image, size, classes, {"classes": asked}, options)
+    _print("pixels", rows)
 
 
 def _classes(_: Model, folder: Path, options: Namespace) -> None:
@@ -68,8 +68,8 @@ def _classes(_: Model, folder: Path, options: Namespace) -> None:
     for channels in CLASS_COUNTS:
         model = many_classes(channels, options.build)
         for asked, classes in (("none", []), ("one", [0])):
-            rows += _point(model, image, size, classes, {"classes": asked}, options)
-    _finish("classes", rows, options)
+            rows += _point("classes", model, image, size, classes, {"classes": asked}, options)
+    _print("classes", rows)
 
 
 def _threads(model: Model, folder: Path, options: Namespace) -> None:
@@ -79,8 +79,8 @@ def _threads(model: Model, folder: Path, options: Namespace) -> None:
         for threads in range(1, len(os.sched_getaffinity(0)) + 1):
             alone = Namespace(**{**vars(options), "threads": threads, "peers": "etseg"})
             for asked, classes in (("none", []), ("one", [15])):
-                rows += _point(model, image, size, classes, {"classes": asked}, alone)
-    _finish("threads", rows, options)
+                rows += _point("threads", model, image, size, classes, {"classes": asked}, alone)
+    _print("threads", rows)
 
 
 def _image(folder: Path, size: tuple[int, int], options: Namespace) -> Path:
@@ -91,6 +91,7 @@ def _image(folder: Path, size: tuple[int, int], options: Namespace) -> Path:
 
 
 def _point(
+    section: str,
     model: Model,
     image: Path,
     size: tuple[int, int],
@@ -121,11 +122,12 @@ def _point(
         "threads": options.threads,
         **about,
     }
-    return [{**common, "peer": name, **row} for name, row in measured.items()]
-
-
-def _finish(section: str, rows: list[dict[str, Any]], options: Namespace) -> None:
+    rows = [{**common, "peer": name, **row} for name, row in measured.items()]
     merge(options.output, section, rows)
+    return rows
+
+
+def _print(section: str, rows: list[dict[str, Any]]) -> None:
     table = Table(title=f"Growth with {section}; ms, medians, resize=True", title_justify="left")
     table.add_column("peer")
     columns = ("preprocess", "inference", "postprocess", "total")

@@ -15,6 +15,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from harness.models import BUILD
 from harness.stats import milliseconds
@@ -46,21 +47,19 @@ def main() -> None:
     picture = Path(sys.argv[2]) if len(sys.argv) > 2 else results.with_suffix(".png")
     document = json.loads(results.read_text())
     plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
-    figure, axes = plt.subplots(3, 2, figsize=(14, 15), layout="constrained")
+    figure, axes = plt.subplots(3, 2, figsize=(14, 16), layout="constrained")
     about = document["machine"]
     figure.suptitle(
-        "etseg and what one would write instead: the same weights, the same photo, one run\n",
-        fontsize=16,
+        "etseg and what one would write instead: the same weights, the same photo\n",
+        fontsize=17,
         fontweight="bold",
     )
-    figure.text(
-        0.5,
-        0.975,
-        f"median time of one forward from an RGB array; whiskers: 10th to 90th percentile; "
-        f"{about['cores']} threads each on {about['cpu'].split(' (')[0]}, {about['date']}",
-        ha="center",
-        color="#555",
+    caption = (
+        "Shorter is better. Median of one forward from an RGB array in memory; whiskers: 10th to "
+        f"90th percentile. {about['cores']} threads each, {about['cpu'].split(' (')[0]}, "
+        f"{about['date'][:10]}"
     )
+    figure.text(0.5, 0.972, caption, ha="center", va="top", color="#555")
     times = document["times"]
     _bars(
         axes[0, 0],
@@ -76,7 +75,7 @@ def main() -> None:
         "selfie",
         "4032x3024",
         "one",
-        "Selfie model, 12-megapixel photo:\nlabel map and the person's probability, full size",
+        "Selfie model, 12-megapixel photo:\nlabel map and one probability map, full size",
     )
     _stages(axes[1, 0], times)
     _memory(axes[1, 1], document["memory"])
@@ -86,7 +85,7 @@ def main() -> None:
         "pixels",
         1e-6,
         "megapixels of the photo",
-        "How time grows with the photo (DeepLab, full size)",
+        "How time grows with the photo:\nDeepLab, maps of full size",
     )
     _growth(
         axes[2, 1],
@@ -94,8 +93,9 @@ def main() -> None:
         "channels",
         1,
         "classes the model tells apart",
-        "How time grows with classes (640x480, full size)",
+        "How time grows with classes:\n640x480 photo, maps of full size",
     )
+    figure.get_layout_engine().set(hspace=0.06, rect=(0, 0, 1, 0.985))
     figure.savefig(picture, dpi=100)
 
 
@@ -131,7 +131,7 @@ def _bars(axes: Axes, times: list[Row], model: str, size: str, classes: str, tit
     axes.set_yticks(places, [NAMES[row["peer"]] for row in rows])
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.set_xlim(right=max(medians) * 12)
+    axes.set_xlim(1, max(medians) * 30)
     axes.set_xlabel("milliseconds (logarithmic)")
     axes.set_title(title, loc="left", fontweight="bold")
 
@@ -157,9 +157,9 @@ def _stages(axes: Axes, times: list[Row]) -> None:
     axes.set_yticks(range(len(rows)), [NAMES[row["peer"]] for row in rows])
     axes.invert_yaxis()
     axes.set_xlabel("milliseconds")
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="upper right", frameon=False)
     axes.set_title(
-        "Where the time goes: DeepLab, 640x480 photo, full size,\nlabel map and one probability",
+        "Where time goes: DeepLab, 640x480 photo,\nlabel map and one probability map, full size",
         loc="left",
         fontweight="bold",
     )
@@ -192,7 +192,7 @@ def _memory(axes: Axes, memory: list[Row]) -> None:
     axes.set_xlabel("megabytes that one forward needs")
     axes.legend(loc="upper right", frameon=False)
     axes.set_title(
-        "Memory: DeepLab, 12-megapixel photo, full size,\nlabel map and one probability",
+        "Memory: DeepLab, 12-megapixel photo,\nlabel map and one probability map, full size",
         loc="left",
         fontweight="bold",
     )
@@ -200,21 +200,28 @@ def _memory(axes: Axes, memory: list[Row]) -> None:
 
 def _growth(axes: Axes, rows: list[Row], key: str, scale: float, label: str, title: str) -> None:
     for peer, color in LINES.items():
-        for classes, style, what in (("none", "-", "label map"), ("one", "--", "+ one map")):
+        for classes, style in (("none", "-"), ("one", "--")):
             mine = [row for row in rows if row["peer"] == peer and row["classes"] == classes]
             mine.sort(key=lambda row: row[key])
             if not mine:
                 continue
             x = [row[key] * scale for row in mine]
             y = [row["total"]["median"] for row in mine]
-            short = NAMES[peer].partition("\n")[0]
-            axes.plot(x, y, style, color=color, marker="o", ms=4, label=f"{short}, {what}")
+            axes.plot(x, y, style, color=color, marker="o", ms=4)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel(f"{label} (logarithmic)")
     axes.set_ylabel("milliseconds (logarithmic)")
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=8)
+    handles = [
+        Line2D([], [], color=color, marker="o", ms=4, label=NAMES[peer].partition("\n")[0])
+        for peer, color in LINES.items()
+    ]
+    handles.append(Line2D([], [], color="#555", ls="-", label="label map alone"))
+    handles.append(Line2D([], [], color="#555", ls="--", label="and one probability map"))
+    axes.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False
+    )
     axes.set_title(title, loc="left", fontweight="bold")
 
 
