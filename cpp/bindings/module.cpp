@@ -50,9 +50,10 @@ py::str text(const std::string& bytes) {
 
 // ---- The GIL: convert with it, compute without it.
 
-// Counts the calls that are in native code. At interpreter exit new ones are refused, running ones
-// are waited for, and those that outlast the wait never return: a thread that asks for the GIL of
-// a finalised interpreter takes the process down.
+// Counts the calls that are in native code, from the first line of a binding to its last: also
+// while it raises, which runs Python. At interpreter exit new calls are refused, running ones are
+// waited for, and those that outlast the wait never return: a thread that asks for the GIL of a
+// finalised interpreter is unwound through our frames, and takes the process down.
 class InFlight {
  public:
   InFlight() {
@@ -137,7 +138,6 @@ void emit_log() {
 
 template <typename F>
 auto without_gil(F&& compute) {
-  const InFlight in_flight;  // leaves only when the GIL is held again
   auto result = [&] {
     const py::gil_scoped_release release;
     auto computed = compute();
@@ -209,6 +209,7 @@ struct LoadedModel {
   etseg::ModelInfo info;
 
   static std::unique_ptr<LoadedModel> load(const std::string& path) {
+    const InFlight in_flight;
     auto model = without_gil([&] { return etseg::load_model(path); });
     if (!model.ok()) raise(model.status());
     const etseg::ModelInfo info = model.value()->info();
@@ -223,6 +224,7 @@ std::shared_ptr<etseg::Segmenter> make_segmenter(LoadedModel& loaded, std::array
                                                  std::array<float, 3> std_,
                                                  const std::string& activation,
                                                  const std::string& resample) {
+  const InFlight in_flight;
   if (!loaded.model) raise({Code::kInvalidState, "this Model belongs to a Segmenter already"});
   etseg::SegmenterOptions options;
   options.preprocess = {resample_from(resample), mean, std_};
@@ -237,6 +239,7 @@ std::shared_ptr<etseg::Segmenter> make_segmenter(LoadedModel& loaded, std::array
 
 py::tuple forward(etseg::Segmenter& segmenter, const py::array& image, bool bgr, py::array argmax,
                   const std::vector<std::pair<std::int64_t, py::array>>& probabilities) {
+  const InFlight in_flight;
   const etseg::ImageView view = image_view(image, bgr);
   if (argmax.ndim() != 2)
     raise_input("argmax is an array " + shape_text(argmax) + "; expected 2-D");
@@ -269,6 +272,7 @@ py::tuple forward(etseg::Segmenter& segmenter, const py::array& image, bool bgr,
 }
 
 void set_thread_count(int count) {
+  const InFlight in_flight;
   const Status status = without_gil([&] { return etseg::set_thread_count(count); });
   if (!status.ok()) raise(status);
 }
