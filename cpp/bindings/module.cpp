@@ -61,11 +61,7 @@ class InFlight {
     stop_if_exiting();
     raise({Code::kModuleNotLoaded, "the interpreter is shutting down"});
   }
-  ~InFlight() {
-    const std::lock_guard lock(mutex_);
-    --running_;
-    idle_.notify_all();
-  }
+  ~InFlight() { leave(); }
   InFlight(const InFlight&) = delete;
   InFlight& operator=(const InFlight&) = delete;
 
@@ -75,6 +71,12 @@ class InFlight {
     if (refusing_) return false;
     ++running_;
     return true;
+  }
+
+  static void leave() {
+    const std::lock_guard lock(mutex_);
+    --running_;
+    idle_.notify_all();
   }
 
   static void park_if_finalizing() {
@@ -118,6 +120,18 @@ class InFlight {
   static inline std::thread::id exiting_thread_;
   static inline std::atomic<bool> finalizing_ = false;
 };
+
+// Frees with the GIL released, but for when the interpreter exits: then it would not come back.
+template <typename F>
+void free_without_gil(F&& free) {
+  if (!InFlight::enter()) return free();
+  {
+    const py::gil_scoped_release release;
+    free();
+    InFlight::park_if_finalizing();
+  }
+  InFlight::leave();
+}
 
 void emit_log() {
   const std::vector<etseg::LogRecord> records = etseg::drain_log();
@@ -218,6 +232,11 @@ struct LoadedModel {
 
   LoadedModel(std::unique_ptr<etseg::Model> loaded, etseg::ModelInfo about)
       : model(std::move(loaded)), info(std::move(about)) {}
+  ~LoadedModel() {
+    if (model) free_without_gil([&] { model.reset(); });
+  }
+  LoadedModel(const LoadedModel&) = delete;
+  LoadedModel& operator=(const LoadedModel&) = delete;
 };
 
 std::shared_ptr<etseg::Segmenter> make_segmenter(LoadedModel& loaded, std::array<float, 3> mean,
@@ -234,7 +253,11 @@ std::shared_ptr<etseg::Segmenter> make_segmenter(LoadedModel& loaded, std::array
                                     etseg::check_runtime_process);
   });
   if (!segmenter.ok()) raise(segmenter.status());
-  return std::move(segmenter).value();
+  std::shared_ptr<etseg::Segmenter> owner = std::move(segmenter).value();
+  etseg::Segmenter* const made = owner.get();
+  return {made, [owner = std::move(owner)](etseg::Segmenter*) mutable {
+            free_without_gil([&] { owner.reset(); });
+          }};
 }
 
 py::tuple forward(etseg::Segmenter& segmenter, const py::array& image, bool bgr, py::array argmax,
@@ -300,7 +323,7 @@ PYBIND11_MODULE(_native, module) {
   module.doc() = "The native core of etseg. Private: use the names of the package etseg.";
   module.attr("__version__") = ETSEG_VERSION;
 
-  py::class_<LoadedModel>(module, "Model", py::release_gil_before_calling_cpp_dtor())
+  py::class_<LoadedModel>(module, "Model")
       .def(py::init(&LoadedModel::load), "path"_a)
       .def_property_readonly("input_size",
                              [](const LoadedModel& self) {
@@ -317,8 +340,7 @@ PYBIND11_MODULE(_native, module) {
       .def_property_readonly("backends",
                              [](const LoadedModel& self) { return self.info.backends; });
 
-  py::class_<etseg::Segmenter, std::shared_ptr<etseg::Segmenter>>(
-      module, "Segmenter", py::release_gil_before_calling_cpp_dtor())
+  py::class_<etseg::Segmenter, std::shared_ptr<etseg::Segmenter>>(module, "Segmenter")
       .def(py::init(&make_segmenter), "model"_a, "mean"_a, "std"_a, "activation"_a, "resample"_a)
       .def("forward", &forward, "image"_a, "bgr"_a, "argmax"_a, "probabilities"_a)
       .def("close", &etseg::Segmenter::close, py::call_guard<py::gil_scoped_release>());
