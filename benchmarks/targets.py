@@ -156,6 +156,8 @@ def _against_peers(model: Model, options: Namespace) -> list[Row]:
         ("reference", "(d) the reference's algorithm", {"none": 3.0, "one": 5.0}),
     ]
     there = [entry for entry in wanted if python_of(entry[0], options.build) is not None]
+    for name, title, _ in (entry for entry in wanted if entry not in there):
+        console.print(f"[yellow]{title}: skipped, no environment for {name}; run setup_peers.py")
     rows = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         path = Path(folder) / "image.npy"

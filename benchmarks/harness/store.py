@@ -25,8 +25,20 @@ def merge(path: Path, section: str, rows: list[dict[str, Any]]) -> dict[str, Any
     document["machine"] = machine()
     document[section] = kept + rows
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_rounded(document), indent=1) + "\n")
+    path.write_text(_text(_rounded(document)))
     return document
+
+
+def _text(document: dict[str, Any]) -> str:
+    """JSON with a row on a line: a run differs from another by its rows."""
+    parts = []
+    for section, content in document.items():
+        if isinstance(content, list):
+            lines = ",\n".join("  " + json.dumps(row) for row in content)
+            parts.append(f"{json.dumps(section)}: [\n{lines}\n ]")
+        else:
+            parts.append(f"{json.dumps(section)}: {json.dumps(content)}")
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
 
 
 def _about(row: dict[str, Any]) -> tuple[Any, ...]:
