@@ -37,6 +37,7 @@ def main() -> int:
         needed=False,
     )
     export = [peers, HERE / "export_programs.py", "--shared", options.shared]
+    export += ["--build", options.environments]
     return subprocess.run(export, check=False).returncode
 
 
