@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from time import perf_counter_ns
@@ -15,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from . import _native
+from . import _exit
 from ._catalogue import CATALOGUE
-from ._decode import Pixels
 from ._errors import (
     InvalidConfigError,
     InvalidModelSourceError,
@@ -35,13 +31,7 @@ from ._spec import ModelSpec, Source, as_spec
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
 
-#: How long calls that run at interpreter exit are waited for, in seconds.
-_EXIT_PATIENCE = 5.0
-
-_modules: weakref.WeakSet[ImageSegmentationModule] = weakref.WeakSet()
-
-# Without it Python prints the runtime's errors to stderr where the application logs nothing.
-logging.getLogger("etseg").addHandler(logging.NullHandler())
+    from ._stream import SegmentationStream
 
 
 class ImageSegmentationModule:
@@ -88,7 +78,7 @@ class ImageSegmentationModule:
         self._limits = limits
         self._session: Session | None = None
         self._swap = threading.Lock()
-        _modules.add(self)
+        _exit.register(self)
 
     @classmethod
     def from_model_name(
@@ -258,7 +248,9 @@ class ImageSegmentationModule:
         while True:
             session = self._loaded()
             try:
-                result, stages = self._run(session, pixels, classes_of_interest, resize, out)
+                result, stages = session.forward(
+                    pixels, classes_of_interest, resize, self._argmax_dtype, out
+                )
                 break
             except ModuleNotLoadedError:
                 # Another load() may have replaced the model while this call waited: it is still
@@ -267,6 +259,101 @@ class ImageSegmentationModule:
                     raise
         result._timings = Timings(decoded - start, *stages, perf_counter_ns() - start)
         return result
+
+    async def forward_async(
+        self,
+        image: object,
+        classes_of_interest: Iterable[Label] = (),
+        resize: bool = False,
+        *,
+        channel_order: Literal["rgb", "bgr"] = "rgb",
+        out: SegmentationResult | None = None,
+    ) -> SegmentationResult:
+        """:meth:`forward`, on another thread, while the event loop goes on.
+
+        Cancelling it stops the waiting: a call that has not begun is never made; one that runs
+        comes to its end in the background, and its result is dropped. An array of `image` or
+        `out` is in use until then.
+
+        Args:
+            image: as for :meth:`forward`.
+            classes_of_interest: likewise.
+            resize: likewise.
+            channel_order: likewise.
+            out: likewise.
+
+        Raises:
+            EtsegError: whatever :meth:`forward` raises.
+        """
+        from . import _async
+
+        return await _async.forward(
+            self, image, classes_of_interest, resize, channel_order=channel_order, out=out
+        )
+
+    async def load_async(
+        self,
+        model: ModelSpec | Mapping[str, Any] | Source,
+        on_download_progress_callback: Callable[[float], object] | None = None,
+    ) -> None:
+        """:meth:`load`, on another thread, while the event loop goes on.
+
+        Cancelling it stops the download, and leaves what is loaded as it was.
+
+        Args:
+            model: as for :meth:`load`.
+            on_download_progress_callback: likewise; called on the event loop's thread.
+
+        Raises:
+            EtsegError: whatever :meth:`load` raises.
+        """
+        from . import _async
+
+        await _async.load(self, model, on_download_progress_callback)
+
+    def map(
+        self,
+        images: Iterable[object],
+        classes_of_interest: Iterable[Label] = (),
+        resize: bool = False,
+        *,
+        channel_order: Literal["rgb", "bgr"] = "rgb",
+        look_ahead: int | None = None,
+        on_error: Literal["raise", "yield"] = "raise",
+    ) -> SegmentationStream:
+        """Segments many images: their results, in order, as an iterator.
+
+        Reading, inference and postprocessing of neighbouring images overlap. ``images`` is pulled
+        as results are taken, never more than `look_ahead` images before them: it may be endless.
+        See :class:`SegmentationStream` for how to stop, and for what follows an error.
+
+        Args:
+            images: an iterable of what :meth:`forward` takes; each at its own size.
+            classes_of_interest: as for :meth:`forward`.
+            resize: likewise.
+            channel_order: likewise.
+            look_ahead: how many images may have been taken whose results have not; None for
+                enough to keep the cores busy.
+            on_error: "raise" raises an image's error where its result would have come, and the
+                next step goes on with the next image; "yield" yields the error instead.
+
+        Raises:
+            InvalidUserInputError: `images` is one image and not many, or an option is not one of
+                those.
+            LabelError: a label that the model does not have.
+            ModuleNotLoadedError: nothing is loaded.
+        """
+        from ._stream import SegmentationStream
+
+        return SegmentationStream(
+            self,
+            images,
+            classes_of_interest,
+            resize,
+            channel_order=channel_order,
+            look_ahead=look_ahead,
+            on_error=on_error,
+        )
 
     def warmup(self) -> None:
         """Runs the model once on a grey image, so that the first forward is not the slow one.
@@ -340,56 +427,7 @@ class ImageSegmentationModule:
         if old is not None:
             old.segmenter.close()
 
-    def _run(
-        self,
-        session: Session,
-        pixels: Pixels,
-        classes_of_interest: Iterable[Label],
-        resize: bool,
-        out: SegmentationResult | None,
-    ) -> tuple[SegmentationResult, tuple[int, int, int]]:
-        members = session.labels.find_all(classes_of_interest)
-        size = pixels.size if resize else session.output_size
-        if self._argmax_dtype == np.uint8 and len(session.labels) > 256:
-            raise InvalidConfigError(
-                f"argmax_dtype is 'uint8', but the model has {len(session.labels)} labels; use "
-                "'int32'"
-            )
-        if out is None:
-            result = SegmentationResult(
-                session.labels,
-                np.empty(size, self._argmax_dtype),
-                {member: np.empty(size, np.float32) for member in members},
-            )
-        elif isinstance(out, SegmentationResult):
-            result = out._reused(size, self._argmax_dtype, session.labels, members)
-        else:
-            raise InvalidUserInputError(
-                f"out is a {type(out).__name__}; expected a result of forward()"
-            )
-        stages = session.segmenter.forward(
-            pixels.array,
-            bgr=pixels.bgr,
-            argmax=result.argmax,
-            probabilities=[(int(member), plane) for member, plane in result._probabilities.items()],
-        )
-        return result, stages
-
 
 def _reiterable(labels: Iterable[Label]) -> Iterable[Label]:
     """A generator of labels is read twice: before the image is decoded, and for the call."""
     return list(labels) if hasattr(labels, "__next__") else labels
-
-
-def _close_all() -> None:
-    """At exit: calls that wait are turned away, those that run get a bounded time."""
-    _native.refuse_calls()
-    for module in list(_modules):
-        # Not delete(): daemon threads that still call forward() are to be stopped by the native
-        # code, in silence, and not to fail here.
-        if (session := module._session) is not None:
-            session.segmenter.close()
-    _native.shut_down(_EXIT_PATIENCE)
-
-
-atexit.register(_close_all)

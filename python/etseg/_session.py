@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from . import _native
 from ._catalogue import with_published
-from ._errors import InvalidConfigError, LabelError
-from ._labels import LabelSet
+from ._decode import Pixels
+from ._errors import InvalidConfigError, InvalidUserInputError, LabelError
+from ._labels import Label, LabelSet
 from ._metadata import complete
+from ._results import SegmentationResult
 from ._spec import ModelSpec, Resample
 
 # Of the two, the one whose masks of large photos move less when the photo does
@@ -56,6 +62,48 @@ class Session:
         input_size, output_size = model.input_size, model.output_size
         segmenter = _native.Segmenter(model, mean, std, activation, resample)
         return cls(segmenter, spec, labels, input_size, output_size)
+
+    def forward(
+        self,
+        pixels: Pixels,
+        classes_of_interest: Iterable[Label],
+        resize: bool,
+        argmax_dtype: np.dtype[Any],
+        out: SegmentationResult | None,
+    ) -> tuple[SegmentationResult, tuple[int, int, int]]:
+        """Segments decoded pixels; also the nanoseconds of preprocess, inference, postprocess.
+
+        Raises:
+            LabelError: a label that the model does not have.
+            InvalidConfigError: `argmax_dtype` is too small for the model's labels.
+            InvalidUserInputError: `out` is no result, or does not fit.
+            ModuleNotLoadedError: the segmenter was closed before the call's turn.
+        """
+        members = self.labels.find_all(classes_of_interest)
+        size = pixels.size if resize else self.output_size
+        if argmax_dtype == np.uint8 and len(self.labels) > 256:
+            raise InvalidConfigError(
+                f"argmax_dtype is 'uint8', but the model has {len(self.labels)} labels; use 'int32'"
+            )
+        if out is None:
+            result = SegmentationResult(
+                self.labels,
+                np.empty(size, argmax_dtype),
+                {member: np.empty(size, np.float32) for member in members},
+            )
+        elif isinstance(out, SegmentationResult):
+            result = out._reused(size, argmax_dtype, self.labels, members)
+        else:
+            raise InvalidUserInputError(
+                f"out is a {type(out).__name__}; expected a result of forward()"
+            )
+        stages = self.segmenter.forward(
+            pixels.array,
+            bgr=pixels.bgr,
+            argmax=result.argmax,
+            probabilities=[(int(member), plane) for member, plane in result._probabilities.items()],
+        )
+        return result, stages
 
 
 def _labels_for(spec: ModelSpec, channels: int) -> LabelSet:
