@@ -217,23 +217,23 @@ etseg::Resample resample_from(const std::string& name) {
   raise({Code::kInvalidConfig, "resample is '" + name + "'; expected 'bilinear' or 'antialias'"});
 }
 
-// A loaded program, until a Segmenter takes it over.
+// A loaded program's instances, until a Segmenter takes them over.
 struct LoadedModel {
-  std::unique_ptr<etseg::Model> model;
+  std::vector<std::unique_ptr<etseg::Model>> instances;
   etseg::ModelInfo info;
 
-  static std::unique_ptr<LoadedModel> load(const std::string& path) {
+  static std::unique_ptr<LoadedModel> load(const std::string& path, int count) {
     const InFlight in_flight;
-    auto model = without_gil([&] { return etseg::load_model(path); });
-    if (!model.ok()) raise(model.status());
-    const etseg::ModelInfo info = model.value()->info();
-    return std::make_unique<LoadedModel>(std::move(model).value(), info);
+    auto instances = without_gil([&] { return etseg::load_models(path, count); });
+    if (!instances.ok()) raise(instances.status());
+    const etseg::ModelInfo info = instances.value().front()->info();
+    return std::make_unique<LoadedModel>(std::move(instances).value(), info);
   }
 
-  LoadedModel(std::unique_ptr<etseg::Model> loaded, etseg::ModelInfo about)
-      : model(std::move(loaded)), info(std::move(about)) {}
+  LoadedModel(std::vector<std::unique_ptr<etseg::Model>> loaded, etseg::ModelInfo about)
+      : instances(std::move(loaded)), info(std::move(about)) {}
   ~LoadedModel() {
-    if (model) free_without_gil([&] { model.reset(); });
+    if (!instances.empty()) free_without_gil([&] { instances.clear(); });
   }
   LoadedModel(const LoadedModel&) = delete;
   LoadedModel& operator=(const LoadedModel&) = delete;
@@ -244,12 +244,16 @@ std::shared_ptr<etseg::Segmenter> make_segmenter(LoadedModel& loaded, std::array
                                                  const std::string& activation,
                                                  const std::string& resample) {
   const InFlight in_flight;
-  if (!loaded.model) raise({Code::kInvalidState, "this Model belongs to a Segmenter already"});
+  if (loaded.instances.empty()) {
+    raise({Code::kInvalidState, "this Model belongs to a Segmenter already"});
+  }
   etseg::SegmenterOptions options;
   options.preprocess = {resample_from(resample), mean, std_};
   options.activation = activation_from(activation);
+  const etseg::Executor& executor =
+      etseg::runtime_executor(static_cast<int>(loaded.instances.size()));
   auto segmenter = without_gil([&] {
-    return etseg::Segmenter::create(std::move(loaded.model), options, etseg::runtime_executor(),
+    return etseg::Segmenter::create(std::exchange(loaded.instances, {}), options, executor,
                                     etseg::check_runtime_process);
   });
   if (!segmenter.ok()) raise(segmenter.status());
@@ -324,7 +328,7 @@ PYBIND11_MODULE(_native, module) {
   module.attr("__version__") = ETSEG_VERSION;
 
   py::class_<LoadedModel>(module, "Model")
-      .def(py::init(&LoadedModel::load), "path"_a)
+      .def(py::init(&LoadedModel::load), "path"_a, "instances"_a)
       .def_property_readonly("input_size",
                              [](const LoadedModel& self) {
                                return py::make_tuple(self.info.input_height, self.info.input_width);
@@ -343,7 +347,7 @@ PYBIND11_MODULE(_native, module) {
   py::class_<etseg::Segmenter, std::shared_ptr<etseg::Segmenter>>(module, "Segmenter")
       .def(py::init(&make_segmenter), "model"_a, "mean"_a, "std"_a, "activation"_a, "resample"_a)
       .def("forward", &forward, "image"_a, "bgr"_a, "argmax"_a, "probabilities"_a)
-      .def("close", &etseg::Segmenter::close, py::call_guard<py::gil_scoped_release>());
+      .def("close", [](etseg::Segmenter& self) { free_without_gil([&] { self.close(); }); });
 
   module.def("runtime_info", &runtime_info);
   module.def("thread_count", &etseg::thread_count);

@@ -6,6 +6,7 @@
 
 #include <executorch/extension/data_loader/mmap_data_loader.h>
 #include <executorch/extension/memory_allocator/malloc_memory_allocator.h>
+#include <executorch/runtime/backend/backend_options_map.h>
 #include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/executor/method.h>
 #include <executorch/runtime/executor/program.h>
@@ -30,13 +31,20 @@
 #include "etseg/log.h"
 #include "program_interface.h"
 
-// Exported by the pool's library, declared in a header that the wheel does not ship.
+// Exported by the pool's library, declared in headers that the wheel does not ship.
 namespace executorch::extension::threadpool {
 class ThreadPool {
  public:
   bool _unsafe_reset_threadpool(std::uint32_t count);
 };
 ThreadPool* get_threadpool();
+
+// Thread-local: while it is set, this thread is given no pool.
+class NoThreadPoolGuard {
+ public:
+  static bool is_enabled();
+  static void set_enabled(bool enabled);
+};
 }  // namespace executorch::extension::threadpool
 
 namespace etseg {
@@ -196,7 +204,7 @@ ProgramDescription describe(const et::MethodMeta& meta) {
 class LoadedMethod {
  public:
   Status load(const et::Program& program, const char* name, const std::string& doing,
-              const LogCapture& log) {
+              const LogCapture& log, const et::LoadBackendOptionsMap* options = nullptr) {
     const auto meta = program.method_meta(name);
     if (!meta.ok()) return runtime_error(meta.error(), doing, log);
     for (std::size_t i = 0; i < meta->num_memory_planned_buffers(); ++i) {
@@ -214,7 +222,7 @@ class LoadedMethod {
     }
     planned_.emplace(et::Span<et::Span<std::uint8_t>>(spans_.data(), spans_.size()));
     memory_.emplace(&method_allocator_, &*planned_, &temp_allocator_);
-    auto method = program.load_method(name, &*memory_);
+    auto method = program.load_method(name, &*memory_, nullptr, nullptr, options);
     if (!method.ok()) return runtime_error(method.error(), doing, log);
     method_.emplace(std::move(*method));
     return {};
@@ -283,11 +291,9 @@ struct CountedProgram {
   }
 };
 
-class ExecutorchModel final : public Model {
+// A mapped program, shared by its instances.
+class LoadedProgram {
  public:
-  const ModelInfo& info() const override { return info_; }
-  float* input() override { return input_; }
-
   Status load(const std::string& path) {
     ETSEG_RETURN_IF_ERROR(check_file(path));
     const std::string doing = "cannot load '" + path + "'";
@@ -326,12 +332,78 @@ class ExecutorchModel final : public Model {
     Result<std::string> metadata = read_metadata(*program_, doing, log);
     if (!metadata.ok()) return metadata.status();
     info_.metadata = std::move(metadata).value();
-    ETSEG_RETURN_IF_ERROR(method_.load(*program_, kMethod, doing, log));
+    return {};
+  }
+
+  const et::Program& operator*() const { return *program_; }
+  const ModelInfo& info() const { return info_; }
+
+ private:
+  // In order of construction: each stands on the ones above it.
+  CountedProgram counted_;
+  ModelInfo info_;
+  std::optional<ext::MmapDataLoader> loader_;
+  std::optional<et::Program> program_;
+};
+
+// Gives each instance that is loaded with it a workspace of its own: by default XNNPACK has one for
+// the process, under one lock, and instances would run one after the other.
+class OwnWorkspace {
+ public:
+  static const et::LoadBackendOptionsMap& options() {
+    static OwnWorkspace self;  // what the map points to has to outlive the models
+    return self.map_;
+  }
+
+ private:
+  OwnWorkspace() {
+    constexpr int kNotShared = 0;
+    (void)option_.set_option("workspace_sharing_mode", kNotShared);  // fails only when full
+    (void)map_.set_options("XnnpackBackend", option_.view());
+  }
+
+  et::BackendOptions<1> option_;
+  et::LoadBackendOptionsMap map_;
+};
+
+// Keeps the thread off the pool, if `alone`, for as long as it lives.
+class WithoutPool {
+ public:
+  explicit WithoutPool(bool alone) : before_(Guard::is_enabled()) {
+    if (alone) Guard::set_enabled(true);
+  }
+  ~WithoutPool() { Guard::set_enabled(before_); }
+  WithoutPool(const WithoutPool&) = delete;
+  WithoutPool& operator=(const WithoutPool&) = delete;
+
+ private:
+  using Guard = ext::threadpool::NoThreadPoolGuard;
+  const bool before_;
+};
+
+class ExecutorchModel final : public Model {
+ public:
+  // `alone`: runs on its caller's thread, beside others of its kind.
+  ExecutorchModel(std::shared_ptr<const LoadedProgram> program, bool alone)
+      : program_(std::move(program)), info_(program_->info()), alone_(alone) {}
+
+  const ModelInfo& info() const override { return info_; }
+  float* input() override { return input_; }
+
+  Status load(const std::string& doing) {
+    const LogCapture log;
+    // XNNPACK binds the pool, or none, at load.
+    const WithoutPool without_pool(alone_);
+    ETSEG_RETURN_IF_ERROR(
+        method_.load(**program_, kMethod, doing, log, alone_ ? &OwnWorkspace::options() : nullptr));
+    const auto meta = (**program_).method_meta(kMethod);
+    if (!meta.ok()) return runtime_error(meta.error(), doing, log);
     ETSEG_RETURN_IF_ERROR(bind_input(meta->input_tensor_meta(0)->sizes(), doing, log));
     return bind_outputs(doing, log);
   }
 
   Result<LogitsView> execute() override {
+    const WithoutPool without_pool(alone_);  // for operators that no backend took
     const et::Error error = method_->execute();
     if (error != et::Error::Ok) {
       return Status(Code::kInternal, std::string("the program failed while it ran: ") +
@@ -418,10 +490,9 @@ class ExecutorchModel final : public Model {
   }
 
   // In order of construction: each stands on the ones above it.
-  CountedProgram counted_;
-  ModelInfo info_;
-  std::optional<ext::MmapDataLoader> loader_;
-  std::optional<et::Program> program_;
+  const std::shared_ptr<const LoadedProgram> program_;
+  const ModelInfo& info_;
+  const bool alone_;
   AlignedBuffer input_buffer_;
   std::vector<::executorch::aten::SizesType> input_sizes_;
   std::vector<::executorch::aten::DimOrderType> input_dim_order_;
@@ -455,26 +526,40 @@ Status check_runtime_process() {
               "Load models in the child only, or start children with the 'spawn' method"};
 }
 
-Result<std::unique_ptr<Model>> load_model(const std::string& path) {
+Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path, int instances) {
   ETSEG_RETURN_IF_ERROR(check_runtime_process());
+  if (instances < 1 || instances > kMaxInstances) {
+    return Status(Code::kInvalidUserInput, "the number of instances is " +
+                                               std::to_string(instances) + "; expected 1 to " +
+                                               std::to_string(kMaxInstances));
+  }
   start_runtime();
+  const std::string doing = "cannot load '" + path + "'";
   try {
-    auto model = std::make_unique<ExecutorchModel>();
-    ETSEG_RETURN_IF_ERROR(model->load(path));
-    return std::unique_ptr<Model>(std::move(model));
+    auto program = std::make_shared<LoadedProgram>();
+    ETSEG_RETURN_IF_ERROR(program->load(path));
+    std::vector<std::unique_ptr<Model>> models;
+    for (int i = 0; i < instances; ++i) {
+      auto model = std::make_unique<ExecutorchModel>(program, instances > 1);
+      ETSEG_RETURN_IF_ERROR(model->load(doing));
+      models.push_back(std::move(model));
+    }
+    return models;
   } catch (const std::bad_alloc&) {
-    return Status(Code::kOutOfMemory, "cannot load '" + path + "': out of memory");
+    return Status(Code::kOutOfMemory, doing + ": out of memory");
   }
 }
 
-const Executor& runtime_executor() {
-  static const RuntimeExecutor executor;
-  return executor;
+const Executor& runtime_executor(int instances) {
+  static const RuntimeExecutor pool;
+  static const SerialExecutor caller;
+  if (instances == 1) return pool;
+  return caller;
 }
 
 int thread_count() {
   start_runtime();
-  return runtime_executor().concurrency();
+  return runtime_executor(1).concurrency();
 }
 
 Status set_thread_count(int count) {

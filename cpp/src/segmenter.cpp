@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -44,13 +45,18 @@ class Stopwatch {
 
 class Segmenter::Impl {
  public:
-  Impl(std::unique_ptr<Model> model, const SegmenterOptions& options, const Executor& executor,
-       std::function<Status()> process_check)
-      : info_(model->info()),
+  Impl(std::vector<std::unique_ptr<Model>> models, const SegmenterOptions& options,
+       const Executor& executor, std::function<Status()> process_check)
+      : info_(models.front()->info()),
         process_check_(std::move(process_check)),
         executor_(executor),
-        stages_(new Stages{std::move(model), Preprocessor(options.preprocess),
-                           Postprocessor(options.activation)}) {}
+        turns_(models.size()) {
+    instances_.reserve(models.size());
+    for (std::unique_ptr<Model>& model : models) {
+      instances_.push_back(std::unique_ptr<Instance>(new Instance{
+          std::move(model), Preprocessor(options.preprocess), Postprocessor(options.activation)}));
+    }
+  }
 
   ~Impl() { close(); }
 
@@ -59,11 +65,12 @@ class Segmenter::Impl {
   Status forward(const ImageView& image, const PostprocessTarget& target, StageTimes& times) {
     // Before anything is locked: in a forked child the lock may be held for ever.
     ETSEG_RETURN_IF_ERROR(process_check_());
-    if (!turns_.take()) {
+    const std::optional<std::size_t> slot = turns_.take();
+    if (!slot) {
       return {Code::kModuleNotLoaded, "the model was deleted before this call had its turn"};
     }
-    Status status = run(image, target, times);
-    if (turns_.give_back()) stages_.reset();
+    Status status = run(*instances_[*slot], image, target, times);
+    if (turns_.give_back(*slot)) instances_[*slot].reset();
     return status;
   }
 
@@ -71,29 +78,31 @@ class Segmenter::Impl {
     if (getpid() != owner_) {
       // A forked child: the locks may be held by threads that do not exist here, and the runtime
       // would wait for its own. The memory goes with the process.
-      (void)stages_.release();
+      for (std::unique_ptr<Instance>& instance : instances_) (void)instance.release();
       return;
     }
-    if (turns_.close()) stages_.reset();
+    for (const std::size_t slot : turns_.close()) instances_[slot].reset();
   }
 
  private:
-  struct Stages {
+  // One execution instance: the model's memory, and the workspaces of the stages around it.
+  struct Instance {
     std::unique_ptr<Model> model;
     Preprocessor preprocessor;
     Postprocessor postprocessor;
   };
 
-  Status run(const ImageView& image, const PostprocessTarget& target, StageTimes& times) {
+  Status run(Instance& instance, const ImageView& image, const PostprocessTarget& target,
+             StageTimes& times) const {
     try {
       Stopwatch watch;
-      ETSEG_RETURN_IF_ERROR(stages_->preprocessor.run(image, info_.input_height, info_.input_width,
-                                                      stages_->model->input(), executor_));
+      ETSEG_RETURN_IF_ERROR(instance.preprocessor.run(image, info_.input_height, info_.input_width,
+                                                      instance.model->input(), executor_));
       times.preprocess = watch.lap();
-      Result<LogitsView> logits = stages_->model->execute();
+      Result<LogitsView> logits = instance.model->execute();
       times.inference = watch.lap();
       if (!logits.ok()) return logits.status();
-      ETSEG_RETURN_IF_ERROR(stages_->postprocessor.run(logits.value(), target, executor_));
+      ETSEG_RETURN_IF_ERROR(instance.postprocessor.run(logits.value(), target, executor_));
       times.postprocess = watch.lap();
       return {};
     } catch (const std::bad_alloc&) {
@@ -106,20 +115,22 @@ class Segmenter::Impl {
   const std::function<Status()> process_check_;
   const Executor& executor_;
   Turns turns_;
-  std::unique_ptr<Stages> stages_;  // touched by whoever has the turn; by close() when nobody has
+  // Each is touched by whoever has the turn with its number; by close() when nobody has.
+  std::vector<std::unique_ptr<Instance>> instances_;
 };
 
 Segmenter::Segmenter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Segmenter::~Segmenter() = default;
 
-Result<std::shared_ptr<Segmenter>> Segmenter::create(std::unique_ptr<Model> model,
+Result<std::shared_ptr<Segmenter>> Segmenter::create(std::vector<std::unique_ptr<Model>> models,
                                                      const SegmenterOptions& options,
                                                      const Executor& executor,
                                                      std::function<Status()> process_check) {
-  ETSEG_RETURN_IF_ERROR(check_options(model->info(), options));
+  if (models.empty()) return Status(Code::kInvalidState, "a segmenter needs at least one model");
+  ETSEG_RETURN_IF_ERROR(check_options(models.front()->info(), options));
   try {
     auto impl =
-        std::make_unique<Impl>(std::move(model), options, executor, std::move(process_check));
+        std::make_unique<Impl>(std::move(models), options, executor, std::move(process_check));
     return std::shared_ptr<Segmenter>(new Segmenter(std::move(impl)));
   } catch (const std::bad_alloc&) {
     return Status(Code::kOutOfMemory, "out of memory while preparing the model");

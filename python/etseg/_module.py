@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from ._stream import SegmentationStream
 
+_MAX_CONCURRENCY = 256  # kMaxInstances of the core
+
 
 class ImageSegmentationModule:
     """Semantic segmentation of images with an ExecuTorch program.
@@ -43,11 +45,15 @@ class ImageSegmentationModule:
             module.load(etseg.SELFIE_SEGMENTATION)
             result = module.forward("photo.jpg", ["SELFIE"], resize=True)
 
-    Many threads may call :meth:`forward` on one module; calls run one at a time, in the order they
-    came, each on all cores, without the GIL. A process that is forked after a load cannot use the
-    module: it raises :class:`ForkedProcessError` there.
+    Many threads may call :meth:`forward` on one module, and none holds the GIL. Calls run in the
+    order they came, one at a time, each on all cores; or, with ``concurrency=N``, N at a time, each
+    on its caller's thread alone. A process that is forked after a load cannot use the module: it
+    raises :class:`ForkedProcessError` there.
 
     Args:
+        concurrency: how many calls may run at the same time, 1 to 256. They share the mapped file;
+            each costs the memory of one more set of packed weights and buffers. 1 gives the
+            shortest time for one image, as many as there are cores the most images a second.
         argmax_dtype: type of the ARGMAX maps, "int32" or "uint8". The second is for models with
             at most 256 labels, and four times smaller.
         scaled_decode: whether a JPEG much larger than the model's input is decoded at 1/2, 1/4 or
@@ -57,22 +63,28 @@ class ImageSegmentationModule:
         limits: how large images and downloads may be, and how long they may take.
 
     Raises:
-        InvalidConfigError: another `argmax_dtype`, or `limits` that are none.
+        InvalidConfigError: another `concurrency` or `argmax_dtype`, or `limits` that are none.
     """
 
     def __init__(
         self,
         *,
+        concurrency: int = 1,
         argmax_dtype: Literal["int32", "uint8"] = "int32",
         scaled_decode: bool = True,
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
+        if type(concurrency) is not int or not 1 <= concurrency <= _MAX_CONCURRENCY:
+            raise InvalidConfigError(
+                f"concurrency is {concurrency!r}; expected an int from 1 to {_MAX_CONCURRENCY}"
+            )
         if argmax_dtype not in ("int32", "uint8"):
             raise InvalidConfigError(
                 f"argmax_dtype is {argmax_dtype!r}; expected 'int32' or 'uint8'"
             )
         if not isinstance(limits, Limits):
             raise InvalidConfigError(f"limits is {limits!r}; expected an etseg.Limits")
+        self._concurrency = concurrency
         self._argmax_dtype = np.dtype(argmax_dtype)
         self._scaled_decode = bool(scaled_decode)
         self._limits = limits
@@ -86,6 +98,7 @@ class ImageSegmentationModule:
         name: str,
         on_download_progress_callback: Callable[[float], object] | None = None,
         *,
+        concurrency: int = 1,
         argmax_dtype: Literal["int32", "uint8"] = "int32",
         scaled_decode: bool = True,
         limits: Limits = Limits(),  # noqa: B008  # frozen
@@ -95,7 +108,8 @@ class ImageSegmentationModule:
         Args:
             name: one of the keys of :data:`CATALOGUE`, such as "selfie-segmentation".
             on_download_progress_callback: as for :meth:`load`.
-            argmax_dtype: as for the class.
+            concurrency: as for the class.
+            argmax_dtype: likewise.
             scaled_decode: likewise.
             limits: likewise.
 
@@ -107,7 +121,12 @@ class ImageSegmentationModule:
             raise InvalidModelSourceError(
                 f"no model of the catalogue is named {name!r}; there are {', '.join(CATALOGUE)}"
             )
-        module = cls(argmax_dtype=argmax_dtype, scaled_decode=scaled_decode, limits=limits)
+        module = cls(
+            concurrency=concurrency,
+            argmax_dtype=argmax_dtype,
+            scaled_decode=scaled_decode,
+            limits=limits,
+        )
         module.load(CATALOGUE[name], on_download_progress_callback)
         return module
 
@@ -120,6 +139,7 @@ class ImageSegmentationModule:
         mean: Iterable[float] | None = None,
         std: Iterable[float] | None = None,
         on_download_progress_callback: Callable[[float], object] | None = None,
+        concurrency: int = 1,
         argmax_dtype: Literal["int32", "uint8"] = "int32",
         scaled_decode: bool = True,
         limits: Limits = Limits(),  # noqa: B008  # frozen
@@ -133,7 +153,8 @@ class ImageSegmentationModule:
             mean: likewise.
             std: likewise.
             on_download_progress_callback: as for :meth:`load`.
-            argmax_dtype: as for the class.
+            concurrency: as for the class.
+            argmax_dtype: likewise.
             scaled_decode: likewise.
             limits: likewise.
             fields: further fields of :class:`ModelSpec`, such as ``activation`` or ``sha256``.
@@ -141,7 +162,12 @@ class ImageSegmentationModule:
         Raises:
             EtsegError: whatever :meth:`load` raises.
         """
-        module = cls(argmax_dtype=argmax_dtype, scaled_decode=scaled_decode, limits=limits)
+        module = cls(
+            concurrency=concurrency,
+            argmax_dtype=argmax_dtype,
+            scaled_decode=scaled_decode,
+            limits=limits,
+        )
         spec = {"model_source": source, "labels": labels, "mean": mean, "std": std, **fields}
         module.load(spec, on_download_progress_callback)
         return module
@@ -181,7 +207,7 @@ class ImageSegmentationModule:
         """
         spec = as_spec(model)
         path = locate(spec, on_download_progress_callback, self._limits)
-        self._replace(Session.open(spec, path))
+        self._replace(Session.open(spec, path, self._concurrency))
 
     def forward(
         self,
@@ -375,6 +401,11 @@ class ImageSegmentationModule:
     def is_loaded(self) -> bool:
         """Whether forward() has a model to run."""
         return self._session is not None
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls of forward() may run at the same time."""
+        return self._concurrency
 
     @property
     def labels(self) -> type[IntEnum]:

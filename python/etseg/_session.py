@@ -34,15 +34,15 @@ class Session:
     output_size: tuple[int, int]
 
     @classmethod
-    def open(cls, spec: ModelSpec, path: os.PathLike[str]) -> Session:
-        """Loads the program at `path`; what `spec` leaves open is filled in.
+    def open(cls, spec: ModelSpec, path: os.PathLike[str], concurrency: int) -> Session:
+        """Loads the program at `path`, `concurrency` times; what `spec` leaves open is filled in.
 
         Raises:
             InvalidModelError: the file is damaged, or no segmentation program.
             InvalidConfigError: the spec does not fit the program.
             FileReadError: the file cannot be read.
         """
-        model = _native.Model(os.fsencode(path))  # a path need not be UTF-8
+        model = _native.Model(os.fsencode(path), concurrency)  # a path need not be UTF-8
         spec = complete(spec, model.metadata, os.fspath(path))
         spec = with_published(spec, model.channels)
         labels = _labels_for(spec, model.channels)

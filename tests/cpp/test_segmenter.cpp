@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -47,7 +48,8 @@ struct Record {
   std::atomic<int> freed = 0;
   std::atomic<int> executed = 0;
   std::atomic<int> running = 0;
-  std::atomic<bool> overlapped = false;  // two calls in execute() at once
+  std::atomic<bool> overlapped = false;   // two calls in execute() at once
+  std::atomic<bool> used_by_two = false;  // the same, of one model
   std::atomic<bool> freed_while_running = false;
 
   // A gate in execute(): closed, calls wait in it.
@@ -75,9 +77,9 @@ struct Record {
     changed.wait(lock, [&] { return gate_open; });
     --at_gate;
   }
-  void wait_until_at_gate() {
+  void wait_until_at_gate(int calls = 1) {
     std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return at_gate > 0; });
+    changed.wait(lock, [&] { return at_gate >= calls; });
   }
 };
 
@@ -93,7 +95,7 @@ class FakeModel final : public Model {
     ++record_.alive;
   }
   ~FakeModel() override {
-    if (record_.running != 0) record_.freed_while_running = true;
+    if (busy_) record_.freed_while_running = true;
     --record_.alive;
     ++record_.freed;
   }
@@ -102,10 +104,12 @@ class FakeModel final : public Model {
 
   Result<LogitsView> execute() override {
     if (record_.running.fetch_add(1) != 0) record_.overlapped = true;
+    if (busy_.exchange(true)) record_.used_by_two = true;
     record_.pass_gate();
     for (std::size_t i = 0; i < output_.size(); ++i) output_[i] = 4.0f * input_[i % input_.size()];
     ++record_.executed;
     --record_.running;
+    busy_ = false;
     if (record_.throw_next.exchange(false)) throw std::bad_alloc();
     if (record_.fail_next.exchange(false)) return Status(Code::kInternal, "as the test wants");
     return LogitsView{output_.data(), info_.channels, kHeight, kWidth};
@@ -113,16 +117,23 @@ class FakeModel final : public Model {
 
  private:
   Record& record_;
+  std::atomic<bool> busy_ = false;
   ModelInfo info_;
   std::vector<float> input_;
   std::vector<float> output_;
 };
 
+std::vector<std::unique_ptr<Model>> fakes(Record& record, int count, std::int64_t channels = 3) {
+  std::vector<std::unique_ptr<Model>> models;
+  for (int i = 0; i < count; ++i) models.push_back(std::make_unique<FakeModel>(record, channels));
+  return models;
+}
+
 std::shared_ptr<Segmenter> make(
     Record& record, const etseg::Executor& executor,
-    std::function<Status()> process_check = [] { return Status(); }) {
-  auto segmenter = Segmenter::create(std::make_unique<FakeModel>(record), SegmenterOptions{},
-                                     executor, std::move(process_check));
+    std::function<Status()> process_check = [] { return Status(); }, int instances = 1) {
+  auto segmenter = Segmenter::create(fakes(record, instances), SegmenterOptions{}, executor,
+                                     std::move(process_check));
   CHECK(segmenter.ok());
   return std::move(segmenter).value();
 }
@@ -166,39 +177,61 @@ void check_sane(const Record& record) {
 
 TEST(turns_are_taken_in_the_order_they_were_asked_for) {
   etseg::Turns turns;
-  CHECK(turns.take());
+  const auto first = turns.take();
+  CHECK(first == 0u);
   std::vector<int> order;  // guarded by the turns themselves
   std::vector<std::thread> threads;
   for (int i = 0; i < 16; ++i) {
     threads.emplace_back([&turns, &order, i] {
-      CHECK(turns.take());
+      const auto slot = turns.take();
+      CHECK(slot == 0u);
       order.push_back(i);
-      CHECK(!turns.give_back());
+      CHECK(!turns.give_back(*slot));
     });
     while (turns.waiting() != static_cast<std::size_t>(i) + 1) std::this_thread::yield();
   }
-  CHECK(!turns.give_back());
+  CHECK(!turns.give_back(*first));
   for (std::thread& thread : threads) thread.join();
   CHECK(order.size() == 16 && std::is_sorted(order.begin(), order.end()));
 }
 
-TEST(closed_turns_turn_everybody_away_and_name_one_cleaner) {
-  etseg::Turns turns;
-  CHECK(turns.take());
+TEST(a_slot_is_one_callers_and_the_last_used_comes_first) {
+  etseg::Turns turns(3);
+  CHECK(turns.take() == 0u);
+  CHECK(turns.take() == 1u);
+  CHECK(!turns.give_back(0));
+  CHECK(turns.take() == 0u);
+  CHECK(turns.take() == 2u);
+  std::optional<std::size_t> handed;
+  std::thread waiter([&] { handed = turns.take(); });
+  while (turns.waiting() != 1) std::this_thread::yield();
+  CHECK(!turns.give_back(1));
+  waiter.join();
+  CHECK(handed == 1u);
+}
+
+TEST(closed_turns_turn_everybody_away_and_leave_each_slot_to_one_cleaner) {
+  etseg::Turns turns(3);
+  CHECK(turns.take() == 0u);
+  CHECK(turns.take() == 1u);
+  CHECK(turns.take() == 2u);
   std::atomic<int> admitted = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) threads.emplace_back([&] { admitted += turns.take() ? 1 : 0; });
   while (turns.waiting() != 8) std::this_thread::yield();
-  CHECK(!turns.close());  // somebody is inside: that one cleans up
+  CHECK(turns.close().empty());  // somebody is in each: they clean up
   for (std::thread& thread : threads) thread.join();
   CHECK(admitted == 0);
-  CHECK(turns.give_back());
-  CHECK(!turns.close());  // not a second time
+  CHECK(turns.give_back(1));
+  CHECK(turns.close().empty());
   CHECK(!turns.take());
+  CHECK(turns.give_back(0) && turns.give_back(2));
 
-  etseg::Turns idle;
-  CHECK(idle.close());
-  CHECK(!idle.close());
+  etseg::Turns half(2);
+  CHECK(half.take() == 0u);
+  CHECK(half.close() == std::vector<std::size_t>{1});
+  CHECK(half.close().empty());
+  CHECK(half.give_back(0));
 }
 
 TEST(threads_get_what_a_serial_caller_gets) {
@@ -228,6 +261,58 @@ TEST(threads_get_what_a_serial_caller_gets) {
   CHECK(wrong == 0);
   CHECK(record.executed == kThreads + kThreads * kForwards);
   check_sane(record);
+}
+
+TEST(as_many_calls_run_as_there_are_instances) {
+  constexpr int kInstances = 3;
+  constexpr int kThreads = 8;
+  Record record;
+  const etseg::SerialExecutor executor;
+  const auto segmenter = make(record, executor, [] { return Status(); }, kInstances);
+  CHECK(record.alive == kInstances);
+  std::vector<Maps> expected(kThreads);
+  for (int i = 0; i < kThreads; ++i) CHECK(forward(*segmenter, i, expected[i]).ok());
+  CHECK(!record.overlapped);
+
+  record.close_gate();
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      for (int n = 0; n < 30; ++n) {
+        Maps maps;
+        if (!forward(*segmenter, i, maps).ok() || maps != expected[i]) ++wrong;
+      }
+    });
+  }
+  record.wait_until_at_gate(kInstances);  // and these are all: a fourth would be in one of theirs
+  CHECK(record.running == kInstances);
+  record.open_gate();
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+  CHECK(record.executed == kThreads + kThreads * 30);
+  CHECK(!record.used_by_two);
+}
+
+TEST(close_frees_idle_instances_at_once_and_busy_ones_as_their_calls_end) {
+  Record record;
+  const etseg::SerialExecutor executor;
+  const auto segmenter = make(record, executor, [] { return Status(); }, 3);
+  record.close_gate();
+  std::atomic<int> done = 0;
+  std::vector<std::thread> runners;
+  for (int i = 0; i < 2; ++i) {
+    runners.emplace_back([&] { done += code_of(*segmenter) == Code::kOk ? 1 : 0; });
+  }
+  record.wait_until_at_gate(2);
+  segmenter->close();
+  CHECK(record.freed == 1 && record.alive == 2);
+  CHECK(code_of(*segmenter) == Code::kModuleNotLoaded);
+  record.open_gate();
+  for (std::thread& runner : runners) runner.join();
+  CHECK(done == 2);
+  CHECK(record.freed == 3);
+  CHECK(!record.used_by_two);
 }
 
 TEST(close_lets_the_running_call_finish_and_turns_the_others_away) {
@@ -295,7 +380,8 @@ TEST(close_races_with_calls_and_with_itself) {
   for (int round = 0; round < 50; ++round) {
     Record record;
     const ThreadExecutor executor(2);
-    auto segmenter = make(record, executor);
+    const int instances = 1 + round % 3;
+    auto segmenter = make(record, executor, [] { return Status(); }, instances);
     std::atomic<int> done = 0;
     std::atomic<int> other = 0;
     std::vector<std::thread> threads;
@@ -314,9 +400,9 @@ TEST(close_races_with_calls_and_with_itself) {
     second.join();
     for (std::thread& thread : threads) thread.join();
     CHECK(other == 0);
-    CHECK(record.freed == 1);
+    CHECK(record.freed == instances);
     CHECK(record.executed == done);
-    check_sane(record);
+    CHECK(!record.freed_while_running && !record.used_by_two);
   }
 }
 
@@ -417,7 +503,7 @@ TEST(options_that_do_not_fit_are_refused_and_the_model_freed) {
   const auto create = [&](Record& record, std::int64_t channels, Activation activation) {
     SegmenterOptions options;
     options.activation = activation;
-    auto made = Segmenter::create(std::make_unique<FakeModel>(record, channels), options, executor);
+    auto made = Segmenter::create(fakes(record, 1, channels), options, executor);
     return made.status().code();
   };
   Record record;

@@ -90,7 +90,7 @@ def test_the_gil_is_free_during_native_work(
         assert progress_of(count, lambda: sum(range(100_000))) == 0  # this one keeps it
         assert progress_of(count, lambda: selfie.forward(image, ["SELFIE"], resize=True)) >= 10
         path = str(program("logits_c300").resolve())
-        assert progress_of(count, lambda: [_native.Model(path) for _ in range(50)]) >= 10
+        assert progress_of(count, lambda: [_native.Model(path, 1) for _ in range(50)]) >= 10
 
 
 def test_load_and_delete_while_others_forward(

@@ -12,20 +12,28 @@
 
 namespace etseg {
 
-// Maps the file at `path` and prepares its method "forward". Everything the program claims about
-// itself is checked before it is relied on: one float32 input [1,3,H,W] or [3,H,W], a first output
-// that is float32 [1,C,H',W'] or [C,H',W']. The file must not be changed while the model lives.
+// Maps the file at `path` and prepares `instances` models of its method "forward". Everything the
+// program claims about itself is checked before it is relied on: one float32 input [1,3,H,W] or
+// [3,H,W], a first output that is float32 [1,C,H',W'] or [C,H',W']. The file must not be changed
+// while a model lives.
 //
+// The instances share the mapped file; weights that a backend repacks, plans and workspaces are
+// each instance's own. A single instance runs on the runtime's pool; of several, each runs on the
+// thread that calls it alone, and they run truly in parallel.
+//
+// kInvalidUserInput unless 1 <= instances <= kMaxInstances;
 // kFileReadFailed, kInvalidProgram, kUnexpectedNumInputs, kWrongDimensions, kInvalidModelOutput,
 // kOperatorMissing and kNotSupported (both with the missing name), kOutOfMemory, kThreadPoolError,
 // kInternal. A failure leaves nothing behind.
 //
 // A program is code: a file that was made to do harm can crash the process (its delegate trusts
 // its own payload). Check a SHA-256 before loading what came from elsewhere.
-Result<std::unique_ptr<Model>> load_model(const std::string& path);
+inline constexpr int kMaxInstances = 256;
+Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path, int instances);
 
-// The runtime's thread pool as the core's parallel primitive. It lives as long as the process.
-const Executor& runtime_executor();
+// The parallel primitive for what surrounds a model: the runtime's pool for a single instance, the
+// calling thread for one of several. It lives as long as the process.
+const Executor& runtime_executor(int instances);
 
 // kThreadPoolError if the runtime's threads belong to a parent process: they did not survive the
 // fork, and any use of the pool would wait for them for ever.

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
+#include <vector>
 
 #include "etseg/image.h"
 #include "etseg/model.h"
@@ -28,27 +28,29 @@ struct StageTimes {
   std::int64_t postprocess = 0;
 };
 
-// Thread-safe. Calls to forward() run one at a time, in the order they came.
+// Thread-safe. As many calls to forward() run at a time as there are models, in the order they
+// came.
 class Segmenter {
  public:
-  // Takes the model over. `executor` must outlive the segmenter. `process_check` is asked at the
-  // start of every call and refuses it when it fails (check_runtime_process in production).
+  // Takes over the models, instances of one program; at least one. `executor` must outlive the
+  // segmenter, and allow as many concurrent run() as there are models. `process_check` is asked at
+  // the start of every call and refuses it when it fails (check_runtime_process in production).
   static Result<std::shared_ptr<Segmenter>> create(
-      std::unique_ptr<Model> model, const SegmenterOptions& options, const Executor& executor,
-      std::function<Status()> process_check = [] { return Status(); });
+      std::vector<std::unique_ptr<Model>> models, const SegmenterOptions& options,
+      const Executor& executor, std::function<Status()> process_check = [] { return Status(); });
   ~Segmenter();
   Segmenter(const Segmenter&) = delete;
   Segmenter& operator=(const Segmenter&) = delete;
 
   const ModelInfo& info() const;  // valid for the segmenter's lifetime, closed or not
 
-  // Segments the image into `target`. Waits its turn; blocks while the model runs.
+  // Segments the image into `target`. Waits for a free model; blocks while it runs.
   // kModuleNotLoaded if close() came before its turn did; the errors of the stages. On an error
   // what the target's maps hold is undefined, and the segmenter is as usable as before.
   Status forward(const ImageView& image, const PostprocessTarget& target, StageTimes& times);
 
-  // Returns at once. A call that runs finishes and then frees the model; calls that wait, or come
-  // later, get kModuleNotLoaded. With no call running the model is freed here. Idempotent.
+  // Returns at once. A call that runs finishes and then frees its model; calls that wait, or come
+  // later, get kModuleNotLoaded. Models that no call uses are freed here. Idempotent.
   void close();
 
  private:
