@@ -1,0 +1,72 @@
+"""How the documentation is built: ``python -m sphinx -W --keep-going -n docs OUT``.
+
+It describes the package that is installed beside Sphinx, not the sources beside this file.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import etseg
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "etseg"
+author = "The etseg developers"
+project_copyright = author
+release = version = etseg.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+    "etseg_tables",
+]
+exclude_patterns = ["_ext"]
+nitpicky = True
+templates_path: list[str] = []
+
+# -- Text
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+# README files of other folders are shown as pages; they begin where the page does.
+suppress_warnings: list[str] = []
+
+# -- API
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_default_options = {"show-inheritance": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+maximum_signature_line_length = 80
+python_use_unqualified_type_names = True
+
+# The inventories of others are on the network. Without them their names stay plain text; ours are
+# checked either way.
+if os.environ.get("ETSEG_DOCS_ONLINE") == "1":
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+    }
+nitpick_ignore_regex = [
+    (r"py:.*", r"(collections\.abc|enum|numpy|os|pathlib|types)\..*"),
+]
+
+# -- Pages
+html_theme = "furo"
+html_title = f"etseg {release}"
+html_static_path = ["_static"]
+html_css_files = ["etseg.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b6e4f", "color-brand-content": "#0b6e4f"},
+    "dark_css_variables": {"color-brand-primary": "#5fd0a5", "color-brand-content": "#5fd0a5"},
+}
