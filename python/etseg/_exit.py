@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from . import _native
+from . import _native, _workers
 
 if TYPE_CHECKING:
     from ._module import ImageSegmentationModule
@@ -24,13 +25,15 @@ def register(module: ImageSegmentationModule) -> None:
 
 def _close_all() -> None:
     """Calls that wait are turned away, those that run get a bounded time."""
+    deadline = monotonic() + _PATIENCE
+    _workers.finish(deadline)
     _native.refuse_calls()
     for module in list(_modules):
         # Not delete(): daemon threads that still call forward() are to be stopped by the native
         # code, in silence, and not to fail here.
         if (session := module._session) is not None:
             session.segmenter.close()
-    _native.shut_down(_PATIENCE)
+    _native.shut_down(max(deadline - monotonic(), 0))
 
 
 atexit.register(_close_all)

@@ -83,6 +83,14 @@ def local_path(source: Source) -> Path:
     raise FileReadError(f"cannot read the model {str(path)!r}: {found}{_hint(path.name)}")
 
 
+def anchored(source: Source) -> Source:
+    """A source that means the same in another working directory."""
+    text = os.fspath(source)
+    if text.startswith(_BUNDLED) or scheme_of(text) is not None:
+        return source
+    return Path(text).absolute()
+
+
 def _path_of(source: str) -> Path:
     if source.startswith(_BUNDLED):
         return _bundled(source.removeprefix(_BUNDLED))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from enum import IntEnum
 from time import perf_counter_ns
 from types import TracebackType
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from . import _exit
+from . import _exit, _pickling
 from ._catalogue import CATALOGUE
 from ._errors import (
+    EtsegError,
     InvalidConfigError,
     InvalidModelSourceError,
     InvalidUserInputError,
@@ -27,6 +29,7 @@ from ._results import SegmentationResult, Timings
 from ._session import Session
 from ._sources import read_pixels
 from ._spec import ModelSpec, Source, as_spec
+from ._workers import Workers
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
@@ -49,6 +52,10 @@ class ImageSegmentationModule:
     order they came, one at a time, each on all cores; or, with ``concurrency=N``, N at a time, each
     on its caller's thread alone. A process that is forked after a load cannot use the module: it
     raises :class:`ForkedProcessError` there.
+
+    A pickle or copy of a module has the options and the spec of what is loaded, and opens that
+    again, by its path (absolute since it was loaded) or URL. If that fails, the first use raises
+    the error.
 
     Args:
         concurrency: how many calls may run at the same time, 1 to 256. They share the mapped file;
@@ -88,9 +95,7 @@ class ImageSegmentationModule:
         self._argmax_dtype = np.dtype(argmax_dtype)
         self._scaled_decode = bool(scaled_decode)
         self._limits = limits
-        self._session: Session | None = None
-        self._swap = threading.Lock()
-        _exit.register(self)
+        self._begin()
 
     @classmethod
     def from_model_name(
@@ -205,9 +210,7 @@ class ImageSegmentationModule:
             UnsupportedModelError: the program needs an operator or backend that is not here.
             ForkedProcessError: this process was forked from one that had used etseg.
         """
-        spec = as_spec(model)
-        path = locate(spec, on_download_progress_callback, self._limits)
-        self._replace(Session.open(spec, path, self._concurrency))
+        self._replace(self._open(model, on_download_progress_callback))
 
     def forward(
         self,
@@ -446,17 +449,47 @@ class ImageSegmentationModule:
         name = session.spec.name or os.fspath(session.spec.model_source)
         return f"<ImageSegmentationModule: {name}, {height}x{width}, {len(session.labels)} labels>"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return _pickling.state_of(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._begin()
+        _pickling.restore(self, state)
+
+    def _begin(self) -> None:
+        """What is of this process and this module alone."""
+        self._session: Session | None = None
+        self._swap = threading.Lock()
+        self._workers = Workers()
+        self._not_reopened: tuple[ModelSpec, EtsegError] | None = None
+        _exit.register(self)
+
     def _loaded(self) -> Session:
         session = self._session
         if session is None:
+            if (failed := self._not_reopened) is not None:
+                raise copy(failed[1])  # each caller its own traceback
             raise ModuleNotLoadedError("no model is loaded; call load() first")
         return session
 
+    def _open(
+        self,
+        model: ModelSpec | Mapping[str, Any] | Source,
+        on_progress: Callable[[float], object] | None,
+    ) -> Session:
+        spec = as_spec(model)
+        return Session.open(spec, locate(spec, on_progress, self._limits), self._concurrency)
+
     def _replace(self, session: Session | None) -> None:
+        if (old := self._exchange(session)) is not None:
+            old.segmenter.close()
+
+    def _exchange(self, session: Session | None) -> Session | None:
+        """Puts `session` in place of the one that is returned, for the caller to close."""
         with self._swap:
             old, self._session = self._session, session
-        if old is not None:
-            old.segmenter.close()
+            self._not_reopened = None
+        return old
 
 
 def _reiterable(labels: Iterable[Label]) -> Iterable[Label]:

@@ -15,8 +15,9 @@ from ._decode import Pixels
 from ._errors import InvalidConfigError, InvalidUserInputError, LabelError
 from ._labels import Label, LabelSet
 from ._metadata import complete
+from ._model_files import anchored
 from ._results import SegmentationResult
-from ._spec import ModelSpec, Resample
+from ._spec import ModelSpec, Resample, Source
 
 # Of the two, the one whose masks of large photos move less when the photo does
 # (benchmarks/resample_quality.py).
@@ -29,6 +30,7 @@ class Session:
 
     segmenter: _native.Segmenter
     spec: ModelSpec
+    source: Source  # the spec's; a path made absolute, as the working directory may change
     labels: LabelSet
     input_size: tuple[int, int]
     output_size: tuple[int, int]
@@ -42,6 +44,7 @@ class Session:
             InvalidConfigError: the spec does not fit the program.
             FileReadError: the file cannot be read.
         """
+        source = anchored(spec.model_source)
         model = _native.Model(os.fsencode(path), concurrency)  # a path need not be UTF-8
         spec = complete(spec, model.metadata, os.fspath(path))
         spec = with_published(spec, model.channels)
@@ -61,7 +64,7 @@ class Session:
         )
         input_size, output_size = model.input_size, model.output_size
         segmenter = _native.Segmenter(model, mean, std, activation, resample)
-        return cls(segmenter, spec, labels, input_size, output_size)
+        return cls(segmenter, spec, source, labels, input_size, output_size)
 
     def forward(
         self,
