@@ -2,74 +2,150 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
 import click
 
 from . import _cache, resources
 from ._catalogue import APPROXIMATE_SIZES, CATALOGUE
-from ._errors import EtsegError
+from ._cli_common import (
+    Commands,
+    download_bar,
+    json_option,
+    known_models,
+    print_json,
+    readable,
+    reported,
+)
 from ._labels import LabelSet
 from ._model_files import url_of
 from ._spec import ModelSpec
 
+_MODELS_EPILOG = """\
+\b
+Fields of --json, a list of objects:
+  name    what --model and etseg fetch take
+  size    of the file in bytes, roughly
+  labels  names, in the order of their indices
+  where   "package", "cache", or "internet": not downloaded
+  url     of the file; null for those in the package
+"""
 
-@click.command()
-def models() -> None:
-    """List the models that go by name: size, number of classes, and where they are."""
+_LIST_EPILOG = """\
+\b
+Fields of --json, a list of objects:
+  url, path, size, sha256   of each model; the size in bytes
+"""
+
+#: How the places of models are called on the terminal.
+_WHERE = {"package": "in the package", "cache": "cached", "internet": "not downloaded"}
+
+
+@click.command(epilog=_MODELS_EPILOG)
+@json_option("the list")
+def models(as_json: bool) -> None:
+    """List the models that go by name.
+
+    With the size of their files, how many classes they tell apart, and where they are. The first
+    use downloads a model; `etseg fetch` does so ahead of time.
+    """
+    if as_json:
+        print_json([_model(name, spec) for name, spec in CATALOGUE.items()])
+        return
     width = max(map(len, CATALOGUE))
     for name, spec in CATALOGUE.items():
-        labels = LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
-        size = _readable(APPROXIMATE_SIZES[name])
-        click.echo(f"{name:<{width}}  {size:>8}  {len(labels):>2} classes  {_where(spec)}")
+        classes = f"{len(_labels(spec)):>2} classes"
+        size = readable(APPROXIMATE_SIZES[name])
+        padded = click.style(name, bold=True) + " " * (width - len(name))
+        click.echo(f"{padded}  {size:>8}  {classes}  {_WHERE[_where(spec)]}")
+
+
+def _model(name: str, spec: ModelSpec) -> dict[str, object]:
+    return {
+        "name": name,
+        "size": APPROXIMATE_SIZES[name],
+        "labels": [label.name for label in _labels(spec).members],
+        "where": _where(spec),
+        "url": url_of(spec.model_source),
+    }
+
+
+def _labels(spec: ModelSpec) -> LabelSet:
+    return LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
+
+
+def _where(spec: ModelSpec) -> str:
+    url = url_of(spec.model_source)
+    if url is None:
+        return "package"
+    return "cache" if _cache.Entry.of(url).model.is_file() else "internet"
 
 
 @click.command()
 @click.argument("model", metavar="NAME|URL")
-def fetch(model: str) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+def fetch(model: str, quiet: bool) -> None:
     """Download a model, so that it can be used without a network.
 
     Prints the path of the file. An interrupted download goes on where it stopped.
     """
-    with _reported(), _progress_bar(model) as on_progress:
+    with reported(), download_bar(model, quiet) as on_progress:
         path = resources.fetch(_spec(model), on_progress)
     click.echo(path)
 
 
-@click.group()
+@click.group(cls=Commands)
 def cache() -> None:
-    """What was downloaded."""
+    """Show and clear what was downloaded."""
 
 
 @cache.command("path")
-def cache_path() -> None:
-    """Print the directory; the environment variable ETSEG_CACHE chooses another."""
-    click.echo(resources.cache_directory())
+@json_option('{"path": ...}')
+def cache_path(as_json: bool) -> None:
+    """Print the directory of the downloads.
+
+    The environment variable ETSEG_CACHE chooses another.
+    """
+    path = resources.cache_directory()
+    if as_json:
+        print_json({"path": str(path)})
+    else:
+        click.echo(path)
 
 
-@cache.command("list")
-def cache_list() -> None:
+@cache.command("list", epilog=_LIST_EPILOG)
+@json_option("the list")
+def cache_list(as_json: bool) -> None:
     """List the downloaded models: size, SHA-256, URL, path."""
-    for model in resources.list_downloaded_models():
-        click.echo(f"{_readable(model.size):>8}  {model.sha256[:12]}  {model.url}  {model.path}")
+    found = resources.list_downloaded_models()
+    if as_json:
+        fields = ("url", "path", "size", "sha256")
+        print_json(
+            [dict(zip(fields, (m.url, str(m.path), m.size, m.sha256), strict=True)) for m in found]
+        )
+        return
+    for model in found:
+        click.echo(f"{readable(model.size):>8}  {model.sha256[:12]}  {model.url}  {model.path}")
 
 
 @cache.command("clear")
 @click.argument("models", metavar="[NAME|URL]...", nargs=-1)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def cache_clear(models: tuple[str, ...], yes: bool) -> None:
+@json_option('{"freed": bytes}')
+def cache_clear(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Remove these models from the cache; all of them where none is named."""
-    with _reported():
+    with reported():
         specs = [_spec(model) for model in models]
         if not specs and not yes:
-            click.confirm(f"Remove everything in {resources.cache_directory()}?", abort=True)
+            # The question is for a person: it does not belong to the answer.
+            question = f"Remove everything in {resources.cache_directory()}?"
+            click.confirm(question, abort=True, err=True)
         if specs:
             freed = resources.delete_resources(*specs)
         else:
             freed = sum(entry.delete() for entry in _cache.entries())
-    click.echo(f"freed {_readable(freed)}")
+    if as_json:
+        print_json({"freed": freed})
+    else:
+        click.echo(f"freed {readable(freed)}")
 
 
 def _spec(model: str) -> ModelSpec:
@@ -77,41 +153,6 @@ def _spec(model: str) -> ModelSpec:
         return CATALOGUE[model]
     if url_of(model) is None:
         raise click.UsageError(
-            f"{model!r} is no http(s) URL and no known model; known: {', '.join(CATALOGUE)}"
+            f"{model!r} is no http(s) URL and no known model; known: {known_models()}"
         )
     return ModelSpec(model_source=model)
-
-
-def _where(spec: ModelSpec) -> str:
-    url = url_of(spec.model_source)
-    if url is None:
-        return "in the package"
-    return "cached" if _cache.Entry.of(url).model.is_file() else "not downloaded"
-
-
-def _readable(size: int) -> str:
-    """In decimal units, as disks and networks are sold."""
-    number, units = float(size), ["GB", "MB", "kB", "B"]
-    while number >= 999.5 and len(units) > 1:
-        number /= 1000
-        units.pop()
-    return f"{number:.3g} {units[-1]}"
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    try:
-        yield
-    except EtsegError as error:
-        raise click.ClickException(str(error)) from error
-
-
-@contextmanager
-def _progress_bar(label: str) -> Iterator[Callable[[float], object] | None]:
-    """On a terminal only; on stderr, so that stdout is the answer."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    steps = 1000
-    with click.progressbar(length=steps, label=label, file=sys.stderr) as bar:
-        yield lambda progress: bar.update(round(progress * steps) - bar.pos)

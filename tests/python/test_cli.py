@@ -73,7 +73,7 @@ def fail(run: Run) -> Callable[..., str]:
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_help(option: str, succeed: Callable[..., str]) -> None:
-    assert re.search(r"segment\s+Segment PHOTO", succeed(option))
+    assert re.search(r"segment\s+Segment photos", succeed(option))
     text = succeed("segment", option)
     for word in ("--output", "--mask", "--model", "--classes", "--no-resize", "Exit status"):
         assert word in text
@@ -106,8 +106,7 @@ def test_segment_writes_a_picture_and_a_mask(
     succeed: Callable[..., str], photo_path: Path, tmp_path: Path, selfie: Any
 ) -> None:
     text = succeed("segment", photo_path, "-o", "overlay.png", "--mask", "mask.png")
-    assert "wrote overlay.png" in text
-    assert "wrote mask.png" in text
+    assert "wrote" not in text
     mask = cv2.imread(str(tmp_path / "mask.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(mask, selfie.forward(photo_path, resize=True).argmax)
     assert mask.dtype == np.uint8
@@ -176,11 +175,9 @@ def test_segment_takes_a_model_by_path(
     ("arguments", "words"),
     [
         (["segment"], ("PHOTO",)),
-        (["segment", "a.jpg", "b.jpg"], ("b.jpg",)),
         (["segment", "a.jpg", "--frobnicate"], ("--frobnicate",)),
         (["frobnicate"], ("frobnicate",)),
         (["segment", "a.jpg", "--model", "yolo"], ("--model", "'yolo'", "selfie-segmentation")),
-        (["segment", "a.jpg", "-o", "."], ("directory",)),
         (["segment", "a.jpg", "--mask", "m.jpg"], ("--mask", "m.jpg", ".png")),
     ],
 )

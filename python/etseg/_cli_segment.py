@@ -1,0 +1,207 @@
+"""`etseg segment`: one photo, or many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ._catalogue import CATALOGUE
+from ._cli_common import (
+    INTERRUPTED,
+    Failure,
+    download_bar,
+    json_option,
+    known_models,
+    note,
+    print_json,
+    reported,
+)
+from ._cli_inputs import Photos, collect
+from ._cli_outputs import Plan, plan
+from ._cli_report import Batch, print_one
+from ._module import ImageSegmentationModule
+from ._spec import ModelSpec
+from ._threads import set_num_threads
+
+if TYPE_CHECKING:
+    from ._cli_work import Work
+
+_EPILOG = """\
+\b
+Examples:
+  etseg segment me.jpg -o painted.png
+  etseg segment photos -r -o painted/ --mask masks/
+  etseg segment 'photos/**/*.jpg' --json > shares.jsonl
+
+Folders give the image files in them that are not hidden; so do patterns in
+quotes, where ** is any number of folders. In the folders of the results the
+photos' own folders are kept. a.jpg becomes a.png (in --output it stays a .jpg);
+where two photos would become the same file, both keep their ending: a.jpg.png,
+a.bmp.png. What is there is written over, but never a photo. Files are written
+whole or not at all.
+
+\b
+Fields of --json:
+  image       as it was given, or found
+  error       null, or {type, code, message}; then the rest is missing
+  model       its name, or file
+  width, height   of the maps, in pixels
+  labels      a list, largest first: {label, index, pixels, share,
+              mean_probability (of --classes, else null)}
+  timings_ms  {decode, preprocess, inference, postprocess, total}
+  written     paths: {overlay, mask, arrays}, those that were asked for
+
+\b
+Exit status: 0 all done; 1 a photo or the model could not be used, the other
+photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("photos", metavar="PHOTO|FOLDER|PATTERN|URL...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE|FOLDER",
+    help="Write the photo with its labels painted over it. The background stays as it is.",
+)
+@click.option(
+    "--mask",
+    metavar="FILE|FOLDER",
+    help="Write the label map: a PNG with a palette, whose values are label indices.",
+)
+@click.option(
+    "--npz",
+    metavar="FILE|FOLDER",
+    help="Write the label map and the probabilities of --classes for numpy.load.",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Look into the folders below FOLDER, too.")
+@click.option(
+    "--model",
+    "model_name",
+    default="selfie-segmentation",
+    show_default=True,
+    metavar="NAME|PATH|URL",
+    help="A name that `etseg models` lists, or a .pte file, here or at a URL.",
+)
+@click.option(
+    "--classes",
+    default="",
+    metavar="A,B",
+    help="Also report the mean probability of these labels.",
+)
+@click.option("--no-resize", is_flag=True, help="Keep the model's output size for all results.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many photos run at a time, each on one thread and with a copy of the model's "
+    "weights. 1: one, on all threads.  [default: 1]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads of one photo, with --concurrency 1.  [default: one for each core]",
+)
+@json_option("what is known of each photo, one a line,")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only, and --json.")
+def segment(
+    photos: tuple[str, ...],
+    output: str | None,
+    mask: str | None,
+    npz: str | None,
+    recursive: bool,
+    model_name: str,
+    classes: str,
+    no_resize: bool,
+    concurrency: int | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Segment photos: files, folders, patterns, URLs.
+
+    Prints each label's share of the pixels; of a single photo also how long each stage took.
+    """
+    found = collect(photos, recursive)
+    targets = plan(found, {"overlay": output, "mask": mask, "arrays": npz})
+    model = _model(model_name)
+    _say_what_is_left_out(found, targets, quiet)
+    wanted = [name.strip() for name in classes.split(",") if name.strip()]
+    # Imported here: `etseg --help` needs no OpenCV.
+    from ._cli_work import Work
+
+    with reported():
+        if threads is not None:
+            set_num_threads(threads)
+        module = _loaded(model, model_name, concurrency or 1, quiet)
+        work = Work(module, model_name, found.found, wanted, not no_resize, targets)
+    with work:
+        if found.many:
+            _many(work, found, as_json, quiet)
+        else:
+            _one(work, as_json, quiet)
+
+
+def _one(work: Work, as_json: bool, quiet: bool) -> None:
+    (item,) = work
+    if as_json:
+        print_json(item.as_json())
+    if item.error is not None:
+        raise Failure(str(item.error)) from item.error
+    if not as_json and not quiet:
+        print_one(item)
+    for path in item.written.values():
+        note(f"wrote {path}", quiet)
+
+
+def _many(work: Work, photos: Photos, as_json: bool, quiet: bool) -> None:
+    aborted = False
+    with Batch(len(photos.found), as_json, quiet) as batch:
+        for folder, why in photos.unreadable.items():
+            batch.failed.append(f"cannot read the folder {folder!r}: {why}")
+        try:
+            for item in work:
+                batch.add(item)
+        except KeyboardInterrupt:
+            aborted = True
+            for item in work.stop():
+                batch.add(item)
+    batch.summary(aborted)
+    status = INTERRUPTED if aborted else 1 if batch.failed else 0
+    click.get_current_context().exit(status)
+
+
+def _loaded(
+    model: ModelSpec | str, name: str, concurrency: int, quiet: bool
+) -> ImageSegmentationModule:
+    """Ready, with maps of a byte a pixel where that suffices: many are in memory at a time."""
+    module = ImageSegmentationModule(concurrency=concurrency, argmax_dtype="uint8")
+    with download_bar(name, quiet) as on_progress:
+        module.load(model, on_progress)
+    if sum(label != "ARGMAX" for label in module.labels.__members__) > 256:
+        module = ImageSegmentationModule(concurrency=concurrency)
+        module.load(model)
+    return module
+
+
+def _model(name: str) -> ModelSpec | str:
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    if "/" not in name and not Path(name).exists():
+        raise click.BadParameter(
+            f"{name!r} is no file and no known model; known: {known_models()}",
+            param_hint="--model",
+        )
+    return name
+
+
+def _say_what_is_left_out(photos: Photos, targets: Plan, quiet: bool) -> None:
+    if targets.left_out:
+        note(f"left out {targets.left_out} images in the folders of the results", quiet)
+    if photos.others:
+        kinds = (f"{times} {end or 'without an ending'}" for end, times in photos.others.items())
+        note(f"left out what is no image by its ending: {', '.join(kinds)}", quiet)
