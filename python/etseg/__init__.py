@@ -53,6 +53,7 @@ from ._limits import Limits
 from ._module import ImageSegmentationModule
 from ._native import __version__
 from ._results import SegmentationResult, Timings
+from ._shapes import Area, Contour
 from ._spec import ModelSpec
 from ._threads import get_num_threads, set_num_threads
 
@@ -72,6 +73,8 @@ __all__ = [
     "LRASPP_MOBILENET_V3_LARGE_QUANTIZED",
     "SELFIE_SEGMENTATION",
     "SELFIE_SEGMENTATION_LANDSCAPE",
+    "Area",
+    "Contour",
     "DeeplabLabel",
     "DownloadError",
     "ErrorCode",

@@ -22,6 +22,7 @@ from ._errors import (
     InvalidUserInputError,
     ModuleNotLoadedError,
 )
+from ._kept_image import KeptImage
 from ._labels import Label, Labels
 from ._limits import Limits
 from ._model_files import locate
@@ -286,7 +287,14 @@ class ImageSegmentationModule:
                 # a call on a loaded module.
                 if self._session is session or self._session is None:
                     raise
-        result._timings = Timings(decoded - start, *stages, perf_counter_ns() - start)
+        background = session.spec.background
+        assert not isinstance(background, str)  # an index, once loaded
+        result._done(
+            Timings(decoded - start, *stages, perf_counter_ns() - start),
+            pixels.size,
+            background,
+            KeptImage(image, channel_order == "bgr", self._limits),
+        )
         return result
 
     async def forward_async(
