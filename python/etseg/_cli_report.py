@@ -120,6 +120,7 @@ class Batch:
             bar: Any = click.progressbar(
                 length=self._count,
                 label="segmenting",
+                width=30,  # so that all of the line fits into 80 columns
                 show_pos=True,
                 item_show_func=lambda _: f"{len(self.failed)} failed" if self.failed else None,
                 file=sys.stderr,

@@ -47,7 +47,7 @@ Fields of --json:
   image       as it was given, or found
   error       null, or {type, code, message}; then the rest is missing
   model       its name, or file
-  width, height   of the maps, in pixels
+  width, height   of the photo as a person sees it, in pixels
   labels      a list, largest first: {label, index, pixels, share,
               mean_probability (of --classes, else null)}
   timings_ms  {decode, preprocess, inference, postprocess, total}
@@ -70,7 +70,8 @@ photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C.
 @click.option(
     "--mask",
     metavar="FILE|FOLDER",
-    help="Write the label map: a PNG with a palette, whose values are label indices.",
+    help="Write the label map: a PNG with a palette, whose values are label indices (16 bits "
+    "of grey for more than 256 labels).",
 )
 @click.option(
     "--npz",
@@ -92,7 +93,9 @@ photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C.
     metavar="A,B",
     help="Also report the mean probability of these labels.",
 )
-@click.option("--no-resize", is_flag=True, help="Keep the model's output size for all results.")
+@click.option(
+    "--no-resize", is_flag=True, help="Keep the model's output size for --mask and --npz."
+)
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),

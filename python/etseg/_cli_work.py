@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -19,10 +19,9 @@ import numpy.typing as npt
 from ._cli_inputs import Photo
 from ._cli_outputs import Plan
 from ._cli_report import Item, Share
-from ._decode import Pixels
 from ._errors import EtsegError, FileWriteError, OutOfMemoryError
+from ._files import write_image
 from ._module import ImageSegmentationModule
-from ._pictures import overlay, write_image
 from ._results import SegmentationResult
 from ._sources import read_pixels
 
@@ -52,8 +51,10 @@ class Work:
         self._photos = photos
         self._plan = plan
         # Who paints over a photo needs all of it. Else large files are decoded in part.
-        self._wholes: dict[int, _Whole] | None = {} if "overlay" in plan.paths else None
-        self._stream = module.map(self._images(), classes, resize, on_error="yield")
+        sources: Iterable[object] = (photo.source for photo in photos)
+        if "overlay" in plan.paths:
+            sources = map(Whole, sources)
+        self._stream = module.map(sources, classes, resize, on_error="yield")
         self._finishers = ThreadPoolExecutor(_cores(), "etseg.finish")
         self._pending: deque[Future[Item]] = deque()
 
@@ -91,30 +92,22 @@ class Work:
         self.stop()
         self._module.delete()
 
-    def _images(self) -> Iterator[object]:
-        for index, photo in enumerate(self._photos):
-            if self._wholes is None:
-                yield photo.source
-            else:
-                whole = self._wholes[index] = _Whole(photo.source)
-                yield whole
-
     def _finish(self, index: int, outcome: SegmentationResult | EtsegError) -> Item:
         name = self._photos[index].name
-        whole = self._wholes.pop(index) if self._wholes is not None else None
         if isinstance(outcome, EtsegError):
-            # forward() takes what an array's own __array__ raises for its own words.
-            return Item(name, (whole and whole.error) or outcome)
+            # What a Whole raises, forward() may have put into words of its own.
+            cause = outcome.__cause__
+            return Item(name, cause if isinstance(cause, EtsegError) else outcome)
         written = self._plan.of(index)
         try:
             for kind, path in written.items():
                 if kind in self._plan.folders:
                     _make_folder(path.parent)
-                self._write(kind, path, outcome, whole)
+                _write(kind, path, outcome)
             return Item(
                 name,
                 model=self._model,
-                size=outcome.size,
+                size=outcome.image_size,
                 shares=_shares(outcome),
                 timings=outcome.timings,
                 written=written,
@@ -124,52 +117,47 @@ class Work:
         except MemoryError:
             return Item(name, OutOfMemoryError(f"{name}: its results do not fit into memory"))
 
-    def _write(
-        self, kind: str, path: Path, result: SegmentationResult, whole: _Whole | None
-    ) -> None:
-        if kind == "overlay":
-            assert whole is not None
-            assert whole.pixels is not None
-            background = self._module.spec.background
-            assert not isinstance(background, str)  # load() makes it an index
-            write_image(path, overlay(whole.pixels, result.argmax, background))
-        else:
-            small = len(result.labels) <= 256
-            write_image(path, result.argmax.astype(np.uint8 if small else np.uint16))
+
+def _write(kind: str, path: Path, result: SegmentationResult) -> None:
+    if kind == "overlay":
+        write_image(path, np.ascontiguousarray(result.overlay(outline=True)[..., ::-1]))
+    elif kind == "mask" and len(result.labels) - 1 > 256:  # a palette has no more colours
+        write_image(path, result.argmax.astype(np.uint16))
+    else:
+        result.save(path)
 
 
-class _Whole:
-    """An image that is decoded once, in full, when forward() asks for its array; and kept."""
+class Whole:
+    """An image that is decoded once, in full, when its array is first asked for; and kept.
+
+    So it is decoded by forward()'s thread, and there for the result's picture of it.
+    """
 
     def __init__(self, source: object) -> None:
-        self.pixels: Pixels | None = None
-        self.error: EtsegError | None = None
         self._source = source
+        self._array: npt.NDArray[np.uint8] | None = None
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> npt.NDArray[np.uint8]:
-        try:
-            self.pixels = read_pixels(self._source)
-        except EtsegError as error:
-            self.error = error
-            raise
-        array = self.pixels.array
-        if self.pixels.bgr and array.ndim == 3:
-            return array[..., 2::-1]
-        return array
+        """uint8 (H, W, 3) or (H, W, 4), red first, or (H, W).
+
+        Raises:
+            EtsegError: it cannot be read.
+        """
+        if self._array is None:
+            array, bgr, _ = read_pixels(self._source)
+            self._array = array[..., 2::-1] if bgr and array.ndim == 3 else array
+        return self._array
 
 
 def _shares(result: SegmentationResult) -> list[Share]:
     """Of the labels that are there, and of those that were asked for; the largest first."""
-    counts = np.bincount(result.argmax.ravel(), minlength=len(result.labels) - 1)
     shares = []
-    for index in np.argsort(-counts, kind="stable"):
-        member = result.labels(int(index))
-        asked = member in result
-        if counts[index] or asked:
-            count = int(counts[index])
-            mean = float(np.mean(result[member])) if asked else None
-            shares.append(Share(member.name, int(index), count, count / result.argmax.size, mean))
-    return shares
+    for label, area in result.areas().items():
+        asked = label in result
+        if area.pixels or asked:
+            mean = float(np.mean(result[label])) if asked else None
+            shares.append(Share(label.name, int(label), area.pixels, area.share, mean))
+    return sorted(shares, key=lambda share: -share.pixels)
 
 
 def _make_folder(folder: Path) -> None:
