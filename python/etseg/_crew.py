@@ -40,14 +40,16 @@ class Crew:
         self._size = size
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
-        self._threads: set[threading.Thread] = set()
+        self._working: set[threading.Thread] = set()
+        self._leaving: set[threading.Thread] = set()  # they take nothing more
 
     def add(self, image: object) -> Job:
         """Something to do. Returns at once."""
         job = Job(image)
         with self._changed:
-            self._waiting.append(job)
-            self._hire()
+            if not self.closed:
+                self._waiting.append(job)
+                self._hire()
         return job
 
     def wait_for(self, job: Job) -> bool:
@@ -56,7 +58,7 @@ class Crew:
             while not job.done and not self.closed:
                 # An interrupt may have come between a job and its thread.
                 self._hire()
-                if self._waiting and not self._threads:
+                if self._waiting and not self._working:
                     self._do(self._waiting.popleft())
                 else:
                     self._changed.wait()
@@ -67,7 +69,7 @@ class Crew:
         with self._changed:
             self.closed = True
             self._waiting.clear()
-            threads = list(self._threads)
+            threads = [*self._working, *self._leaving]
             self._changed.notify_all()
         for thread in threads:
             if thread is not threading.current_thread():
@@ -79,44 +81,45 @@ class Crew:
         Threads are joined at interpreter exit. So that it is not held up, none takes anything new
         once the main thread has ended, and none can be had soon after.
         """
-        if not self._waiting or len(self._threads) >= self._size or not _main_is_alive():
+        if not self._waiting or len(self._working) >= self._size or not _main_is_alive():
             return
+        self._leaving = {thread for thread in self._leaving if thread.is_alive()}
         thread = threading.Thread(target=self._work, name="etseg.map")
-        self._threads.add(thread)
+        self._working.add(thread)
         try:
             thread.start()
         except BaseException as error:
             if thread.ident is None:
-                self._threads.discard(thread)
+                self._working.discard(thread)
             if not isinstance(error, RuntimeError):  # no thread to be had: wait_for() works then
                 raise
 
     def _work(self) -> None:
         with self._changed:
-            self._threads.add(threading.current_thread())  # if an interrupt took it out
+            self._working.add(thread := threading.current_thread())
             while self._waiting and not self.closed and _main_is_alive():
                 self._do(self._waiting.popleft())
-            self._threads.discard(threading.current_thread())
+            self._working.discard(thread)
+            self._leaving.add(thread)
             self._changed.notify_all()
 
     def _do(self, job: Job) -> None:
         """Does a job, unlocked meanwhile."""
-        image, job.image = job.image, None
         self._changed.release()
         try:
-            job.result, job.error = _outcome(self._call, image)
+            job.result, job.error = _outcome(self._call, job)
             if isinstance(job.error, EtsegError):
                 _forget_variables(job.error)
         finally:
             self._changed.acquire()
         job.done = True
         self._changed.notify_all()
+        del job  # the traceback of its error has this frame
 
 
-def _outcome(
-    call: Callable[[object], object], image: object
-) -> tuple[object, BaseException | None]:
-    """What a call returns and what it raises."""
+def _outcome(call: Callable[[object], object], job: Job) -> tuple[object, BaseException | None]:
+    """What the call returns and what it raises."""
+    image, job.image = job.image, None
     try:
         return call(image), None
     except BaseException as error:

@@ -198,6 +198,7 @@ class SegmentationStream(Iterator[Item]):
         if self._crew.closed:
             return None
         if not self._window:
+            self._crew.close()
             error, self._source_error = self._source_error, None
             if error is not None:
                 raise error
