@@ -5,6 +5,7 @@ Directives, for ``{eval-rst}`` blocks:
 - ``error-table``: every error class, its builtin base, its code and what it means;
 - ``code-table``: every error code, what it means and which class carries it;
 - ``catalogue-table``: the models that go by name;
+- ``command-help``: a section for each command, with its ``--help``;
 - ``module-doc:: MODULE``: the docstring of a module; with ``:table:``, only the table in it.
 
 It also resolves names of ``etseg`` that docstrings give without the package, finds the comments of
@@ -22,6 +23,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
+from click.testing import CliRunner
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
@@ -32,7 +35,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import etseg
-from etseg import _catalogue, _errors
+from etseg import _catalogue, _cli, _errors
 
 PACKAGE = Path(etseg.__file__).parent
 STATUS_H = Path(__file__).parents[2] / "cpp" / "include" / "etseg" / "status.h"
@@ -108,6 +111,36 @@ class ModuleDoc(_Generated):
         if found is None:
             raise self.error(f"the docstring of {self.arguments[0]} has no table")
         return found[0].splitlines()
+
+
+class CommandHelp(SphinxDirective):
+    """A section for each command, with what its ``--help`` prints."""
+
+    def run(self) -> list[nodes.Node]:
+        return [self._section(words) for words in _commands((), _cli.main)]
+
+    def _section(self, words: tuple[str, ...]) -> nodes.section:
+        title = " ".join(("etseg", *words))
+        done = CliRunner().invoke(
+            _cli.main, [*words, "--help"], prog_name="etseg", terminal_width=88
+        )
+        if done.exit_code:
+            raise self.error(f"{title} --help: {done.output}")
+        text = nodes.literal_block(done.output, done.output, language="text")
+        section = nodes.section("", nodes.title(title, title), text)
+        section["names"].append(title)
+        self.state.document.note_implicit_target(section, section)
+        return section
+
+
+def _commands(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[str, ...]]:
+    yield words
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None and not inner.hidden:
+                yield from _commands((*words, name), inner)
 
 
 def _table(head: Row, rows: Iterable[Row]) -> Iterator[str]:
@@ -222,6 +255,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("code-table", CodeTable)
     app.add_directive("catalogue-table", CatalogueTable)
     app.add_directive("module-doc", ModuleDoc)
+    app.add_directive("command-help", CommandHelp)
     app.connect("autodoc-process-docstring", _describe_constant)
     app.connect("missing-reference", _resolve)
     app.connect("env-check-consistency", _complain)

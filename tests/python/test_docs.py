@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from doctest import ELLIPSIS
@@ -61,6 +63,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
     return made
 
 
+def run_as_script(code: str) -> None:
+    """What starts processes has to be a file."""
+    script = Path("script.py")
+    script.write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize(("page", "block"), all_blocks())
 def test_code_runs(
@@ -76,7 +89,10 @@ def test_code_runs(
         if any("torch" in str(example.parsed) for example in block):
             warnings.simplefilter("ignore")  # of the exporters, about themselves
         for example in block:
-            example.evaluate()
+            if 'if __name__ == "__main__":' in str(example.parsed):
+                run_as_script(str(example.parsed))
+            else:
+                example.evaluate()
 
 
 def test_every_public_name_is_in_the_reference() -> None:
