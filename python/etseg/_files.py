@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,20 +23,18 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Raises:
         FileWriteError: the file cannot be written.
     """
+    if "\0" in str(path):
+        raise FileWriteError(f"cannot write {str(path)!r}: there is a NUL in it")
+    # Not tempfile's: those are private to the user, and the umask, which says what this file's
+    # rights are to be, cannot be asked for without changing it, for other threads too.
+    temporary = path.with_name(f".etseg-{secrets.token_hex(8)}")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise FileWriteError(f"cannot write {str(path)!r}: {error.strerror}") from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             write(file)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private
         temporary.replace(path)
     except BaseException as error:
-        temporary.unlink()
+        with suppress(OSError):
+            temporary.unlink()
         if isinstance(error, OSError):
             raise FileWriteError(f"cannot write {str(path)!r}: {error.strerror}") from error
         raise

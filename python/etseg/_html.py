@@ -50,7 +50,8 @@ def html(result: SegmentationResult) -> str:
     data = base64.b64encode(_encoded(f".{kind}", picture)).decode("ascii")
     rgb, shown = colours("voc", result._labels, result._background)
     areas = result.areas()
-    present = sorted(result.present_labels(), key=lambda member: -areas[member].pixels)
+    present = [member for member, area in areas.items() if area.pixels]
+    present.sort(key=lambda member: -areas[member].pixels)
     rows = []
     for member in present[:MAX_ROWS]:
         red, green, blue = rgb[member]

@@ -134,7 +134,8 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             InvalidUserInputError: ARGMAX was changed, and holds what is no index.
         """
         cells = self._cells()
-        return {member: box(cells, member) for member in self.present_labels()}
+        pixels = areas(cells, len(self._labels))
+        return {member: box(cells, member) for member in self._labels.members if pixels[member]}
 
     def mask(self, label: Label, threshold: float | None = None) -> npt.NDArray[np.bool_]:
         """Where a label is: bool (H, W), of the maps' size.

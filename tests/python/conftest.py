@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -165,3 +167,25 @@ def measured(
         logger.info("%s: %s = %s", request.node.name, what, value)
 
     return note
+
+
+@pytest.fixture(scope="session")
+def image_labels() -> Callable[[etseg.SegmentationResult], npt.NDArray[np.int64]]:
+    """image_labels(result): the label of each pixel of the image, asked one by one.
+
+    That of the map's pixel in which its centre lies; of the one to the right or below where it
+    lies between two.
+    """
+
+    def ask(result: etseg.SegmentationResult) -> npt.NDArray[np.int64]:
+        height, width = result.image_size
+        rows, columns = result.size
+        half = Fraction(1, 2)
+        labels = np.empty((height, width), np.int64)
+        for y in range(height):
+            row = math.floor((y + half) * rows / height)
+            for x in range(width):
+                labels[y, x] = result.argmax[row, math.floor((x + half) * columns / width)]
+        return labels
+
+    return ask
