@@ -81,7 +81,7 @@ def _edges(indices: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     import cv2
 
     small = indices.dtype == np.uint8 or int(indices.max()) < 256
-    thickness = 1 + round(min(indices.shape) / 300)
+    thickness = max(2, 1 + round(min(indices.shape) / 300))
     gradient = cv2.morphologyEx(
         indices.astype(np.uint8 if small else np.float32, copy=False),
         cv2.MORPH_GRADIENT,
