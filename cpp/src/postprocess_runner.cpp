@@ -103,7 +103,9 @@ Status PostprocessRunner::run(const LogitsView& logits, const PostprocessTarget&
 }
 
 void PostprocessRunner::activate(const Executor& executor) {
-  if (interleaved_ != nullptr) return activate_interleaved(executor);
+  if (interleaved_ != nullptr) {
+    return out_.plane_count == 0 ? label_interleaved(executor) : activate_interleaved(executor);
+  }
   const ActivateArgs args = {logits_, 0, pixel_activation(activation_), out_};
   over_pixels(executor, logits_.plane_size,
               [&](std::int64_t begin, std::int64_t end) { kernels_.activate(args, begin, end); });
@@ -117,18 +119,33 @@ void PostprocessRunner::activate_interleaved(const Executor& executor) {
   const std::int64_t tile = std::max(kGroup, kTileFloats / channels / kGroup * kGroup);
   const int workers = std::max(executor.concurrency(), 1);
   grow(planar_, workers * channels * tile);
-  std::atomic<std::int64_t> next = 0;
+  shares_.deal((pixels + tile - 1) / tile, workers);
   executor.run(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t worker = begin; worker < end; ++worker) {
       float* const planes = planar_.data() + worker * channels * tile;
-      for (;;) {
-        const std::int64_t at = next.fetch_add(tile, std::memory_order_relaxed);
-        if (at >= pixels) break;
+      shares_.work(worker, [&](std::int64_t task) {
+        const std::int64_t at = task * tile;
         const std::int64_t to = std::min(at + tile, pixels);
         kernels_.deinterleave({interleaved_, channels, pixels, planes, tile, at}, at, to);
         kernels_.activate({{planes, channels, tile}, at, pixel_activation(activation_), out_}, at,
                           to);
-      }
+      });
+    }
+  });
+}
+
+void PostprocessRunner::label_interleaved(const Executor& executor) {
+  constexpr std::int64_t kTaskFloats = 65536;
+  const InterleavedArgs args = {interleaved_, logits_.channels, logits_.plane_size, out_};
+  const std::int64_t pixels = args.pixels;
+  const std::int64_t step = std::max(kGroup, kTaskFloats / args.channels / kGroup * kGroup);
+  const int workers = std::max(executor.concurrency(), 1);
+  shares_.deal((pixels + step - 1) / step, workers);
+  executor.run(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t worker = begin; worker < end; ++worker) {
+      shares_.work(worker, [&](std::int64_t task) {
+        kernels_.label_interleaved(args, task * step, std::min((task + 1) * step, pixels));
+      });
     }
   });
 }

@@ -7,6 +7,7 @@
 
 #include "etseg/postprocess.h"
 #include "kernels/postprocess_kernels.h"
+#include "shares.h"
 #include "upsample_plan.h"
 
 namespace etseg {
@@ -21,6 +22,7 @@ class PostprocessRunner {
  private:
   void activate(const Executor& executor);
   void activate_interleaved(const Executor& executor);
+  void label_interleaved(const Executor& executor);
   void upsample(const LogitsView& source, const PostprocessTarget& target,
                 const Executor& executor);
   std::uint32_t classify(const Executor& executor);
@@ -46,6 +48,7 @@ class PostprocessRunner {
   std::vector<float> vectors_;
   std::vector<std::int32_t> integers_;
   std::vector<UpsampleScratch> scratch_;  // per worker, into the two above
+  Shares shares_;
 };
 
 }  // namespace etseg

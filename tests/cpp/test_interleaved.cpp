@@ -51,14 +51,14 @@ class Interleaved {
 };
 
 void check_equal(const Field& field, Activation activation, Size target,
-                 const std::vector<std::int64_t>& labels) {
+                 const std::vector<std::int64_t>& labels, LabelType type = LabelType::kInt32) {
   const Interleaved interleaved(field);
   for (Isa isa : etseg::supported_isas()) {
     PostprocessRunner runner(activation, isa);
-    Maps planar(target, LabelType::kInt32, labels);
+    Maps planar(target, type, labels);
     CHECK(runner.run(field.view(), planar.target(), etseg::SerialExecutor()).ok());
     for (int threads : {1, 2, 3}) {
-      Maps maps(target, LabelType::kInt32, labels);
+      Maps maps(target, type, labels);
       CHECK(runner.run(interleaved.view(), maps.target(), ThreadExecutor(threads)).ok());
       CHECK_MSG(planar.same_bits(maps), "%s, %d threads, %d channels, %dx%d to %dx%d",
                 etseg::isa_name(isa), threads, static_cast<int>(field.channels),
@@ -81,10 +81,43 @@ TEST(every_number_of_channels_around_the_vector_sizes) {
   }
 }
 
+// Without a map no plane is made: labels come from other kernels. Few levels give many ties.
+TEST(labels_alone) {
+  for (std::int64_t channels : {1,  2,  3,  4,  5,  6,  7,  8,  9,  11, 12,  13,  15,  16,
+                                17, 19, 20, 21, 23, 24, 25, 31, 32, 33, 150, 256, 257, 1000}) {
+    for (Size size : {Size{1, 1}, Size{1, 15}, Size{3, 5}, Size{7, 17}, Size{16, 16}}) {
+      Field field = noise(channels, size, 3.0F, static_cast<unsigned>(channels));
+      const Activation activation = channels == 1 ? Activation::kSigmoid : Activation::kSoftmax;
+      check_equal(field, activation, size, {});
+      for (float& x : field.values) x = std::round(x);
+      check_equal(field, activation, size, {},
+                  channels <= 256 ? LabelType::kUint8 : LabelType::kInt32);
+      for (float& x : field.values) x = -0.0F;
+      check_equal(field, activation, size, {});
+    }
+  }
+}
+
+// A value that is not finite, in every class in turn, at pixels in and after the whole vectors.
+TEST(labels_alone_non_finite) {
+  const float values[] = {std::numeric_limits<float>::quiet_NaN(),
+                          std::numeric_limits<float>::infinity(),
+                          -std::numeric_limits<float>::infinity()};
+  for (std::int64_t channels : {2, 5, 8, 11, 16, 21, 27, 32}) {
+    Field field = noise(channels, {3, 4 * channels + 7}, 3e38F, 3);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      field.at(c, c % 3, 4 * c + 1) = values[c % 3];
+      field.at(c, 2, 4 * channels + 6) = values[c % 3];
+    }
+    check_equal(field, Activation::kSoftmax, field.size, {});
+  }
+}
+
 TEST(larger_than_a_tile) {
   const Field field = smooth(21, {97, 103}, 6.0F, 5);
   check_equal(field, Activation::kSoftmax, field.size, {0, 15, 20});
   check_equal(field, Activation::kNone, field.size, {3});
+  check_equal(field, Activation::kNone, field.size, {});
   check_equal(field, Activation::kSoftmax, {301, 211}, {});
   check_equal(field, Activation::kSoftmax, {301, 211}, {0, 15, 20});
 }

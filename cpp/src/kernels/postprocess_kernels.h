@@ -48,6 +48,14 @@ struct ActivateArgs {
   MapsOut out;
 };
 
+// Model size, channels-last, two classes or more: labels alone. Values and planes as above.
+struct InterleavedArgs {
+  const float* data;
+  std::int64_t channels;
+  std::int64_t pixels;
+  MapsOut out;
+};
+
 // What classify() writes for a source pixel without a label.
 inline constexpr std::int32_t kNonFinite = -1;  // a NaN or an infinity in some class
 inline constexpr std::int32_t kUndecided = -2;  // one channel: too near to a tie to bound a cell
@@ -108,6 +116,7 @@ inline constexpr float kMaxLabelGap = 8.0F;
 struct PostprocessKernels {
   void (*deinterleave)(const DeinterleaveArgs&, std::int64_t begin, std::int64_t end);  // pixels
   void (*activate)(const ActivateArgs&, std::int64_t begin, std::int64_t end);          // pixels
+  void (*label_interleaved)(const InterleavedArgs&, std::int64_t begin, std::int64_t end);
   std::uint32_t (*classify)(const ClassifyArgs&, std::int64_t begin, std::int64_t end);
   void (*upsample)(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
   void (*exp)(const float* x, float* y, std::int64_t n);  // for the tests
@@ -120,6 +129,7 @@ namespace ETSEG_ISA_NAMESPACE {
 
 void deinterleave(const DeinterleaveArgs&, std::int64_t begin, std::int64_t end);
 void activate(const ActivateArgs&, std::int64_t begin, std::int64_t end);
+void label_interleaved(const InterleavedArgs&, std::int64_t begin, std::int64_t end);
 std::uint32_t classify(const ClassifyArgs&, std::int64_t begin, std::int64_t end);
 void upsample_labels(const UpsampleArgs&, const UpsampleBand&, const UpsampleScratch&);
 // After upsample_labels() of the same band: it reads the runs that were found.

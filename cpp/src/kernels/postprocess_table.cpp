@@ -19,7 +19,7 @@ void upsample(const UpsampleArgs& args, const UpsampleBand& band, const Upsample
 }  // namespace
 
 extern const PostprocessKernels kPostprocessKernels;
-const PostprocessKernels kPostprocessKernels = {deinterleave, activate, classify, upsample,
-                                                exp_of_array};
+const PostprocessKernels kPostprocessKernels = {deinterleave, activate, label_interleaved,
+                                                classify,     upsample, exp_of_array};
 
 }  // namespace etseg::ETSEG_ISA_NAMESPACE

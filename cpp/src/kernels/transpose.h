@@ -1,4 +1,5 @@
-// Transposition of a square of kLanes x kLanes floats held in kLanes vectors.
+// Transposition of a square of kLanes x kLanes floats held in kLanes vectors, and of one half as
+// wide.
 #pragma once
 
 #include "kernels/simd.h"
@@ -43,11 +44,11 @@ static inline F32 zip_pairs_low(F32 a, F32 b) { return shuffle<0, 1, 4, 5>(a, b)
 static inline F32 zip_pairs_high(F32 a, F32 b) { return shuffle<2, 3, 6, 7>(a, b); }
 #endif
 
-// m[i][j] becomes m[j][i].
-static inline void transpose(F32 (&m)[kLanes]) {
-  F32 w[kLanes];  // lane 4q + i of w[4p + j] is m[4p + i][4q + j]
+// Squares of 4 x 4, each in its 128 bits: lane 4q + i of w[4p + j] is m[4p + i][4q + j].
+template <int kVectors>
+static inline void transpose_quarters(const F32 (&m)[kVectors], F32 (&w)[kVectors]) {
 #pragma GCC unroll 4
-  for (int p = 0; p < kLanes; p += 4) {
+  for (int p = 0; p < kVectors; p += 4) {
     const F32 a = zip_low(m[p], m[p + 1]);
     const F32 b = zip_high(m[p], m[p + 1]);
     const F32 c = zip_low(m[p + 2], m[p + 3]);
@@ -57,6 +58,12 @@ static inline void transpose(F32 (&m)[kLanes]) {
     w[p + 2] = zip_pairs_low(b, d);
     w[p + 3] = zip_pairs_high(b, d);
   }
+}
+
+// m[i][j] becomes m[j][i].
+static inline void transpose(F32 (&m)[kLanes]) {
+  F32 w[kLanes];
+  transpose_quarters(m, w);
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) {
 #if defined(__AVX512F__)
@@ -75,6 +82,43 @@ static inline void transpose(F32 (&m)[kLanes]) {
     m[j] = w[j];
 #endif
   }
+}
+
+// Rows of a square half as wide: two rows fit a vector.
+inline constexpr int kNarrow = kLanes > 4 ? kLanes / 2 : kLanes;
+
+// Row i begins at from + i * pitch and has kNarrow elements; element j of it becomes m[j][i].
+static inline void load_transposed(const float* from, std::int64_t pitch, F32 (&m)[kNarrow]) {
+#if defined(__AVX2__)
+  using Half = float __attribute__((vector_size(4 * kNarrow)));
+  F32 rows[kNarrow];
+#pragma GCC unroll 8
+  for (int i = 0; i < kNarrow; ++i) {
+    const int first = i / 4 * 8 + i % 4;
+    const Half a = load<Half>(from + first * pitch);
+    const Half b = load<Half>(from + (first + 4) * pitch);
+#if defined(__AVX512F__)
+    rows[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+    rows[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+#endif
+  }
+#if defined(__AVX512F__)
+  F32 w[kNarrow];
+  transpose_quarters(rows, w);
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    m[j] = even_quarters(w[j], w[4 + j]);
+    m[4 + j] = odd_quarters(w[j], w[4 + j]);
+  }
+#else
+  transpose_quarters(rows, m);
+#endif
+#else
+#pragma GCC unroll 4
+  for (int i = 0; i < kNarrow; ++i) m[i] = load<F32>(from + i * pitch);
+  transpose(m);
+#endif
 }
 
 }  // namespace etseg::ETSEG_ISA_NAMESPACE
