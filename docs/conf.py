@@ -5,6 +5,7 @@ It describes the package that is installed beside Sphinx, not the sources beside
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ from pathlib import Path
 import etseg
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+# a11y_pygments, which Furo brings along, has the root logger print everything from INFO on.
+logging.getLogger("etseg").setLevel(logging.WARNING)
 
 project = "etseg"
 author = "The etseg developers"
@@ -22,6 +26,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "etseg_pictures",
     "etseg_tables",
 ]
 exclude_patterns = ["_ext"]
