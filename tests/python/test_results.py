@@ -159,7 +159,7 @@ class TestKeys:
             result[0] = result[0]
         with pytest.raises(TypeError):
             del result[0]
-        for attribute in ("argmax", "labels", "size", "timings"):
+        for attribute in ("argmax", "labels", "size", "image_size", "timings"):
             with pytest.raises(AttributeError):
                 setattr(result, attribute, None)
 
@@ -299,6 +299,7 @@ with etseg.ImageSegmentationModule() as module:
         assert list(back) == list(result)
         assert back.labels is result.labels
         assert back.timings == result.timings
+        assert (back.size, back.image_size) == (result.size, result.image_size) == ((24, 40),) * 2
         for key in result:
             np.testing.assert_array_equal(back[key], result[key])
             assert back[key].dtype == result[key].dtype
