@@ -61,6 +61,7 @@ if os.environ.get("ETSEG_DOCS_ONLINE") == "1":
     }
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|enum|numpy|os|pathlib|types)\..*"),
+    (r"py:.*", r"etseg\._stream\.Item"),  # the type variable of a generic class
 ]
 
 # -- Pages

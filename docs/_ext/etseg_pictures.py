@@ -3,8 +3,8 @@
 Directives, for ``{eval-rst}`` blocks:
 
 - ``selfie-pictures``: what the picture methods of a result make of the tests' photograph;
-- ``timings``: rows of the benchmarks' results. Each line of its content is ``what it is | key``, the
-  key being model, size, source, resize, classes and peer as in ``benchmarks/results.json``;
+- ``timings``: rows of the benchmarks' results. Each line of its content is ``what it is | key``,
+  the key being model, size, source, resize, classes and peer as in ``benchmarks/results.json``;
 - ``throughput``: what ``benchmarks/throughput.py`` has written there, if it has been run.
 """
 

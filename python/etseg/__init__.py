@@ -55,6 +55,7 @@ from ._native import __version__
 from ._results import SegmentationResult, Timings
 from ._shapes import Area, Contour
 from ._spec import ModelSpec
+from ._stream import SegmentationStream
 from ._threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -95,6 +96,7 @@ __all__ = [
     "ModuleNotLoadedError",
     "OutOfMemoryError",
     "SegmentationResult",
+    "SegmentationStream",
     "SelfieSegmentationLabel",
     "Timings",
     "UnsupportedModelError",
