@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ._catalogue import CATALOGUE
 from ._errors import EtsegError
@@ -95,15 +96,28 @@ def readable(size: int) -> str:
     return f"{number:.3g} {units[-1]}"
 
 
+def can_draw() -> bool:
+    """Whether stderr is a terminal where a line can be written over."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def known_models() -> str:
     """The names of the catalogue, for messages."""
     return ", ".join(CATALOGUE)
 
 
+def complete_model(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """For the shell: the names of the catalogue, or files where none begins so."""
+    names = [CompletionItem(name) for name in CATALOGUE if name.startswith(incomplete)]
+    return names or click.Path().shell_complete(context, parameter, incomplete)
+
+
 @contextmanager
 def download_bar(label: str, quiet: bool = False) -> Iterator[Callable[[float], object] | None]:
     """What a download reports to. A bar on stderr, if that is a terminal and anything is to do."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not can_draw():
         yield None
         return
     steps = 1000

@@ -15,6 +15,7 @@ from ._cli_inputs import IMAGE_ENDINGS, Photos, guard, leave_out
 #: The option of each kind of output.
 OPTIONS = {"overlay": "--output", "mask": "--mask", "arrays": "--npz"}
 
+_FILES = IMAGE_ENDINGS | {".npz"}
 _JPEG = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 
 
@@ -51,13 +52,9 @@ def plan(photos: Photos, asked: Mapping[str, str | None]) -> Plan:
     given = {kind: value for kind, value in asked.items() if value is not None}
     folders = {kind: Path(value) for kind, value in given.items() if _is_folder(value, photos)}
     for kind, value in given.items():
-        if kind in folders and folders[kind].exists() and not folders[kind].is_dir():
-            raise click.BadParameter(
-                f"{value!r} is a file; the results of many photos go to a folder",
-                param_hint=OPTIONS[kind],
-            )
-        if kind not in folders:
-            _check_ending(kind, value)
+        why = _wrong_folder(value) if kind in folders else _wrong_file(kind, value)
+        if why:
+            raise click.BadParameter(f"{value!r} {why}", param_hint=OPTIONS[kind])
     left_out = leave_out(photos, list(folders.values())) if photos.many else 0
     places = [photo.place for photo in photos.found]
     paths = {
@@ -109,17 +106,36 @@ def distinct_names(places: Sequence[Path], kind: str) -> list[Path]:
 
 
 def _is_folder(value: str, photos: Photos) -> bool:
-    ends = value.endswith(("/", os.sep))
-    return photos.many or ends or Path(value).is_dir()
+    return photos.many or _names_folder(value)
 
 
-def _check_ending(kind: str, value: str) -> None:
-    expected = {"mask": ".png", "arrays": ".npz"}.get(kind)
-    if expected and Path(value).suffix.lower() != expected:
-        why = "; other formats may change the label indices" if kind == "mask" else ""
-        raise click.BadParameter(
-            f"{value!r} does not end in {expected}{why}", param_hint=OPTIONS[kind]
+def _names_folder(value: str) -> bool:
+    """Whether a folder is meant for sure."""
+    return value.endswith(("/", os.sep)) or os.path.isdir(value)  # noqa: PTH112  # "" is none
+
+
+def _wrong_folder(value: str) -> str | None:
+    path = Path(value)
+    if not value:
+        return "is no folder"
+    if path.exists() and not path.is_dir():
+        return "is a file; the results of many photos go to a folder"
+    if path.suffix.lower() in _FILES and not _names_folder(value):
+        return (
+            "looks like a file, and the results of many photos go to a folder; if you mean one of "
+            "that name, end it with a slash"
         )
+    return None
+
+
+def _wrong_file(kind: str, value: str) -> str | None:
+    expected = {"mask": ".png", "arrays": ".npz"}.get(kind)
+    if not value:
+        return "is no file"
+    if expected is None or Path(value).suffix.lower() == expected:
+        return None
+    why = "; other formats may change the label indices" if kind == "mask" else ""
+    return f"does not end in {expected}{why}; a folder ends with a slash"
 
 
 def _ending(place: Path, kind: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._cli_common import print_json
+from ._cli_common import can_draw, print_json
 from ._errors import EtsegError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Batch:
         self._bar: Any = None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty() and not self._quiet:
+        if can_draw() and not self._quiet:
             bar: Any = click.progressbar(
                 length=self._count,
                 label="segmenting",

@@ -8,6 +8,7 @@ from . import _cache, resources
 from ._catalogue import APPROXIMATE_SIZES, CATALOGUE
 from ._cli_common import (
     Commands,
+    complete_model,
     download_bar,
     json_option,
     known_models,
@@ -80,7 +81,7 @@ def _where(spec: ModelSpec) -> str:
 
 
 @click.command()
-@click.argument("model", metavar="NAME|URL")
+@click.argument("model", metavar="NAME|URL", shell_complete=complete_model)
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def fetch(model: str, quiet: bool) -> None:
     """Download a model, so that it can be used without a network.
@@ -127,11 +128,11 @@ def cache_list(as_json: bool) -> None:
 
 
 @cache.command("clear")
-@click.argument("models", metavar="[NAME|URL]...", nargs=-1)
+@click.argument("models", metavar="[NAME|URL]...", nargs=-1, shell_complete=complete_model)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @json_option('{"freed": bytes}')
 def cache_clear(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Remove these models from the cache; all of them where none is named."""
+    """Remove these models from the cache. All of them, where none is named."""
     with reported():
         specs = [_spec(model) for model in models]
         if not specs and not yes:

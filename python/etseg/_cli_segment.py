@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from . import resources
 from ._catalogue import CATALOGUE
 from ._cli_common import (
     INTERRUPTED,
     Failure,
+    complete_model,
     download_bar,
     json_option,
     known_models,
@@ -23,7 +25,7 @@ from ._cli_outputs import Plan, plan
 from ._cli_report import Batch, print_one
 from ._module import ImageSegmentationModule
 from ._spec import ModelSpec
-from ._threads import set_num_threads
+from ._threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from ._cli_work import Work
@@ -59,22 +61,35 @@ photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C.
 """
 
 
+#: What the copies of a model's weights may take where nobody said how many there shall be, bytes.
+_MOST_COPIES = 1_000_000_000
+
+
 @click.command(epilog=_EPILOG)
-@click.argument("photos", metavar="PHOTO|FOLDER|PATTERN|URL...", nargs=-1, required=True)
+@click.argument(
+    "photos",
+    metavar="PHOTO|FOLDER|PATTERN|URL...",
+    type=click.Path(),  # completes names of files in the shell; anything goes
+    nargs=-1,
+    required=True,
+)
 @click.option(
     "-o",
     "--output",
+    type=click.Path(),
     metavar="FILE|FOLDER",
     help="Write the photo with its labels painted over it. The background stays as it is.",
 )
 @click.option(
     "--mask",
+    type=click.Path(),
     metavar="FILE|FOLDER",
     help="Write the label map: a PNG with a palette, whose values are label indices (16 bits "
     "of grey for more than 256 labels).",
 )
 @click.option(
     "--npz",
+    type=click.Path(),
     metavar="FILE|FOLDER",
     help="Write the label map and the probabilities of --classes for numpy.load.",
 )
@@ -85,6 +100,7 @@ photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C.
     default="selfie-segmentation",
     show_default=True,
     metavar="NAME|PATH|URL",
+    shell_complete=complete_model,
     help="A name that `etseg models` lists, or a .pte file, here or at a URL.",
 )
 @click.option(
@@ -101,13 +117,14 @@ photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C.
     type=click.IntRange(min=1),
     metavar="N",
     help="How many photos run at a time, each on one thread and with a copy of the model's "
-    "weights. 1: one, on all threads.  [default: 1]",
+    "weights; 1: one, on all threads.  [default: as many as threads for many photos, if the "
+    "copies take less than 1 GB; else 1]",
 )
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Threads of one photo, with --concurrency 1.  [default: one for each core]",
+    help="Threads that models run on.  [default: one for each core]",
 )
 @json_option("what is known of each photo, one a line,")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only, and --json.")
@@ -140,7 +157,8 @@ def segment(
     with reported():
         if threads is not None:
             set_num_threads(threads)
-        module = _loaded(model, model_name, concurrency or 1, quiet)
+        several = len(found.found) > 1 and concurrency is None
+        module = _loaded(model, model_name, None if several else concurrency or 1, quiet)
         work = Work(module, model_name, found.found, wanted, not no_resize, targets)
     with work:
         if found.many:
@@ -179,12 +197,17 @@ def _many(work: Work, photos: Photos, as_json: bool, quiet: bool) -> None:
 
 
 def _loaded(
-    model: ModelSpec | str, name: str, concurrency: int, quiet: bool
+    model: ModelSpec | str, name: str, concurrency: int | None, quiet: bool
 ) -> ImageSegmentationModule:
     """Ready, with maps of a byte a pixel where that suffices: many are in memory at a time."""
-    module = ImageSegmentationModule(concurrency=concurrency, argmax_dtype="uint8")
     with download_bar(name, quiet) as on_progress:
-        module.load(model, on_progress)
+        path = resources.fetch(model, on_progress)
+    if concurrency is None:
+        concurrency = get_num_threads()
+        if concurrency * path.stat().st_size > _MOST_COPIES:
+            concurrency = 1
+    module = ImageSegmentationModule(concurrency=concurrency, argmax_dtype="uint8")
+    module.load(model)
     if sum(label != "ARGMAX" for label in module.labels.__members__) > 256:
         module = ImageSegmentationModule(concurrency=concurrency)
         module.load(model)

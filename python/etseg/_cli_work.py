@@ -6,9 +6,11 @@ Imports OpenCV, which the command does only when there is something to segment.
 from __future__ import annotations
 
 import os
-from collections import deque
+import queue
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
 class Work:
     """Iterates over what became of the photos, in their order. A context: it ends its threads.
 
-    ``module.map`` decodes and segments; files are written, and pixels counted, on threads of our
-    own, a few photos behind it. None of that is done by the main thread: so Ctrl-C, which is
-    raised there, finds no file half-written.
+    ``module.map`` decodes and segments. One thread of ours takes its results; others, a few photos
+    behind it, write files and count pixels. The main thread only waits: so each photo is told of
+    when it is done, and Ctrl-C, which is raised there, finds no file half-written.
     """
 
     def __init__(
@@ -56,29 +58,42 @@ class Work:
             sources = map(Whole, sources)
         self._stream = module.map(sources, classes, resize, on_error="yield")
         self._finishers = ThreadPoolExecutor(_cores(), "etseg.finish")
-        self._pending: deque[Future[Item]] = deque()
+        self._room = threading.Semaphore(2 * _cores())
+        self._begun: queue.Queue[Future[Item] | None] = queue.Queue()
+        self._taker = threading.Thread(target=self._take, name="etseg.take")
 
     def __iter__(self) -> Iterator[Item]:
-        most = 2 * _cores()
-        for index, outcome in enumerate(self._stream):
-            self._pending.append(self._finishers.submit(self._finish, index, outcome))
-            del outcome
-            while self._pending and (len(self._pending) >= most or self._pending[0].done()):
-                yield self._pending.popleft().result()
-        while self._pending:
-            yield self._pending.popleft().result()
+        self._taker.start()
+        while (future := self._begun.get()) is not None:
+            item = future.result()
+            self._room.release()
+            yield item
 
     def stop(self) -> list[Item]:
         """Begins nothing any more, waits for what runs, and returns what came of that."""
         self._stream.close()
+        self._room.release()  # the taker may wait for it
+        if self._taker.ident is not None:
+            self._taker.join()
         self._finishers.shutdown(cancel_futures=True)
         items = []
-        while self._pending:
-            try:
-                items.append(self._pending.popleft().result())
-            except CancelledError:
-                continue
+        with suppress(queue.Empty):
+            while (future := self._begun.get_nowait()) is not None:
+                if not future.cancelled() and future.exception() is None:
+                    items.append(future.result())
         return items
+
+    def _take(self) -> None:
+        try:
+            for index, outcome in enumerate(self._stream):
+                self._begun.put(self._finishers.submit(self._finish, index, outcome))
+                del outcome
+                self._room.acquire()
+        except BaseException as error:
+            failed: Future[Item] = Future()
+            failed.set_exception(error)
+            self._begun.put(failed)
+        self._begun.put(None)
 
     def __enter__(self) -> Self:
         return self
