@@ -7,13 +7,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from ._catalogue import CATALOGUE
 from ._errors import EtsegError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: Of a process that Ctrl-C ended, as shells have it.
 INTERRUPTED = 130
@@ -110,6 +112,8 @@ def complete_model(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """For the shell: the names of the catalogue, or files where none begins so."""
+    from click.shell_completion import CompletionItem
+
     names = [CompletionItem(name) for name in CATALOGUE if name.startswith(incomplete)]
     return names or click.Path().shell_complete(context, parameter, incomplete)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -168,7 +170,12 @@ def segment(
 
 
 def _one(work: Work, as_json: bool, quiet: bool) -> None:
-    (item,) = work
+    try:
+        (item,) = work
+    except KeyboardInterrupt:
+        work.stop()
+        click.echo("\nAborted.", err=True)
+        _leave(work)
     if as_json:
         print_json(item.as_json())
     if item.error is not None:
@@ -192,8 +199,19 @@ def _many(work: Work, photos: Photos, as_json: bool, quiet: bool) -> None:
             for item in work.stop():
                 batch.add(item)
     batch.summary(aborted)
-    status = INTERRUPTED if aborted else 1 if batch.failed else 0
-    click.get_current_context().exit(status)
+    if aborted:
+        _leave(work)
+    if batch.failed:
+        click.get_current_context().exit(1)
+
+
+def _leave(work: Work) -> NoReturn:
+    """After Ctrl-C, and whatever still runs."""
+    if work.is_stuck:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+    click.get_current_context().exit(INTERRUPTED)
 
 
 def _loaded(

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
 
 
+#: How long forwards are waited for after Ctrl-C, in seconds. A download can take much longer.
+_PATIENCE = 2.0
+
+
 class Work:
     """Iterates over what became of the photos, in their order. A context: it ends its threads.
 
@@ -61,6 +65,7 @@ class Work:
         self._room = threading.Semaphore(2 * _cores())
         self._begun: queue.Queue[Future[Item] | None] = queue.Queue()
         self._taker = threading.Thread(target=self._take, name="etseg.take")
+        self._closer = threading.Thread(target=self._stream.close, name="etseg.close", daemon=True)
 
     def __iter__(self) -> Iterator[Item]:
         self._taker.start()
@@ -70,8 +75,14 @@ class Work:
             yield item
 
     def stop(self) -> list[Item]:
-        """Begins nothing any more, waits for what runs, and returns what came of that."""
-        self._stream.close()
+        """Begins nothing any more, and returns what comes of what has begun.
+
+        Files that are being written are waited for; images that are being segmented or downloaded
+        only so long as is usual. See `is_stuck`.
+        """
+        if self._closer.ident is None:
+            self._closer.start()
+        self._closer.join(_PATIENCE)
         self._room.release()  # the taker may wait for it
         if self._taker.ident is not None:
             self._taker.join()
@@ -82,6 +93,14 @@ class Work:
                 if not future.cancelled() and future.exception() is None:
                     items.append(future.result())
         return items
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether stop() has left something running, for which the interpreter's exit would wait.
+
+        No file is being written by it.
+        """
+        return self._closer.is_alive()
 
     def _take(self) -> None:
         try:
