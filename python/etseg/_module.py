@@ -15,6 +15,7 @@ import numpy as np
 
 from . import _exit, _pickling
 from ._catalogue import CATALOGUE
+from ._decode import Pixels
 from ._errors import (
     EtsegError,
     InvalidConfigError,
@@ -28,7 +29,7 @@ from ._limits import Limits
 from ._model_files import locate
 from ._results import SegmentationResult, Timings
 from ._session import Session
-from ._sources import read_pixels
+from ._sources import read_source
 from ._spec import ModelSpec, Source, as_spec
 from ._workers import Workers
 
@@ -268,15 +269,16 @@ class ImageSegmentationModule:
             raise InvalidUserInputError(
                 f"channel_order is {channel_order!r}; expected 'rgb' or 'bgr'"
             )
-        pixels = read_pixels(
-            image,
-            bgr=channel_order == "bgr",
-            limits=self._limits,
-            input_size=session.input_size if self._scaled_decode else None,
-        )
-        decoded = perf_counter_ns()
+        pixels_for = read_source(image, bgr=channel_order == "bgr", limits=self._limits)
+        read_for: tuple[int, int] | None = None
+        pixels: Pixels | None = None
         while True:
             session = self._loaded()
+            input_size = session.input_size if self._scaled_decode else None
+            if pixels is None or read_for != input_size:
+                # Also when another load() has meanwhile brought a model with a larger input.
+                pixels, read_for = pixels_for(input_size), input_size
+                decoded = perf_counter_ns()
             try:
                 result, stages = session.forward(
                     pixels, classes_of_interest, resize, self._argmax_dtype, out

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -27,6 +29,9 @@ _EXPECTED = (
     "file or a file opened for reading them, a uint8 array (H, W, 3), (H, W, 4) or (H, W), or a "
     "PIL image"
 )
+#: From the height and width that pixels are for, None for all of them, to the pixels.
+PixelsFor = Callable[["tuple[int, int] | None"], Pixels]
+
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
@@ -37,29 +42,47 @@ def read_pixels(
     limits: Limits = Limits(),  # noqa: B008  # frozen
     input_size: tuple[int, int] | None = None,
 ) -> Pixels:
-    """The pixels of an image, of any kind that forward() takes. Arrays are not copied.
+    """The pixels of an image: what :func:`read_source` returns, called. Raises what both do.
+
+    Args:
+        input_size: height and width that the pixels are for; less may be decoded then. None: all.
+    """
+    return read_source(image, bgr=bgr, limits=limits)(input_size)
+
+
+def read_source(
+    image: object,
+    *,
+    bgr: bool = False,
+    limits: Limits = Limits(),  # noqa: B008  # frozen
+) -> PixelsFor:
+    """Reads an image, of any kind that forward() takes. Arrays are not copied.
 
     Args:
         bgr: whether arrays are blue first. Files and PIL images know their order themselves.
         limits: for encoded images and downloads.
-        input_size: height and width that the pixels are for; less may be decoded then. None: all.
+
+    Returns:
+        a function from the height and width that the pixels are for, or None, to the pixels. It
+        may be called again, and raises what :func:`etseg._decode.decode` does.
 
     Raises:
-        FileReadError: the file cannot be read, or its content cannot be decoded.
+        FileReadError: the file cannot be read.
         DownloadError: the URL cannot be had within the limits.
-        InvalidUserInputError: the argument is no image, or one larger than `limits` allow; the
-            message says what was tried.
-        OutOfMemoryError: the decoded image does not fit into memory.
+        InvalidUserInputError: the argument is no image; the message says what was tried.
     """
     if not isinstance(image, (str, os.PathLike, bytes, bytearray, memoryview)):
+        pixels = None
         if isinstance(image, np.ndarray):
-            return _pixels(image, bgr)
-        if type(image).__module__.partition(".")[0] == "PIL":
-            return _pixels(_pil_array(image, limits.max_pixels), bgr=False)
-        if hasattr(image, "__array_interface__") or hasattr(image, "__array__"):
-            return _pixels(_as_array(image), bgr)
+            pixels = _pixels(image, bgr)
+        elif type(image).__module__.partition(".")[0] == "PIL":
+            pixels = _pixels(_pil_array(image, limits.max_pixels), bgr=False)
+        elif hasattr(image, "__array_interface__") or hasattr(image, "__array__"):
+            pixels = _pixels(_as_array(image), bgr)
+        if pixels is not None:
+            return lambda _: pixels
     data, origin = _encoded(image, limits)
-    return decode(_flat(data), origin, limits.max_pixels, input_size)
+    return partial(decode, _flat(data), origin, limits.max_pixels)
 
 
 def _encoded(image: object, limits: Limits) -> tuple[bytes | bytearray | memoryview, str]:

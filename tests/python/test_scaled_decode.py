@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +15,9 @@ import simplejpeg
 from PIL import Image as Pil
 
 import etseg
+from etseg import _module
 from eyes import Pixels, encoded, eyes, seen, smooth, stored_for
+from programs import program
 
 #: The size of the program behind `eyes`.
 HEIGHT, WIDTH = 24, 40
@@ -196,3 +200,30 @@ def test_masks_agree_on_the_shared_photos(
     measured("IoU, mean and worst", (mean, worst))
     assert mean >= 0.99
     assert worst >= 0.985  # bilinear and antialias, both from all pixels: 0.98
+
+
+def test_a_larger_model_that_comes_while_a_smaller_ones_pixels_are_decoded(
+    monkeypatch: pytest.MonkeyPatch, photo_of_size: Callable[[int, int], Pixels]
+) -> None:
+    """They are decoded again, for it; from a file object, too, that can be read but once."""
+    file = cv2.imencode(".jpg", photo_of_size(1600, 1600))[1].tobytes()
+    with etseg.ImageSegmentationModule() as module:
+        module.load(etseg.SELFIE_SEGMENTATION)
+        expected = module.forward(file, ["SELFIE"])["SELFIE"]
+        module.load(program("sigmoid_c1"))
+        read = _module.read_source
+
+        def read_and_load(*arguments: Any, **options: Any) -> Any:
+            pixels_for = read(*arguments, **options)
+
+            def decode_and_load(size: tuple[int, int]) -> Any:
+                pixels = pixels_for(size)
+                if module.input_size != (256, 256):
+                    module.load(etseg.SELFIE_SEGMENTATION)
+                return pixels
+
+            return decode_and_load
+
+        monkeypatch.setattr(_module, "read_source", read_and_load)
+        result = module.forward(io.BytesIO(file), ["SELFIE"])
+    np.testing.assert_array_equal(result["SELFIE"], expected)
