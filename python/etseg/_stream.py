@@ -1,6 +1,7 @@
 """SegmentationStream: the results of many images, in order, while the next ones are worked on.
 
-The stream pulls images and hands out results, in the consumer's thread; ``_crew`` does the work.
+The stream pulls images (``_pull``) and hands out results in the consumer's thread; the threads of
+``_crew`` do the work between.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
-from time import perf_counter_ns, thread_time_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -19,6 +19,7 @@ import numpy as np
 from ._crew import Crew, Job
 from ._errors import EtsegError, ForkedProcessError, InvalidStateError, InvalidUserInputError
 from ._labels import Label
+from ._pull import Images
 from ._results import SegmentationResult
 
 if TYPE_CHECKING:
@@ -48,12 +49,13 @@ class SegmentationStream(Iterator[Item]):
     taken, and end when there are none left: a stream that nobody asks is idle, one that has ended
     leaves no thread.
 
-    A source that sleeps longer than images take, as a camera does, is not asked for the next image
-    while a result is due. For a source whose next image depends on the last result, take
+    A source that sleeps much longer than a forward takes, as a camera does, is not asked for the
+    next image while a result is due. For a source whose next image depends on the last result, take
     ``look_ahead=1``: it is asked only when every result was handed out.
 
     Errors are raised, or yielded (see `on_error`), in the place of the image's result, and the
-    next step goes on with the next image. An error of the iterable itself is raised after the
+    next step goes on with the next image; a ``for`` loop ends with what is raised, so one that is
+    to go on takes "yield". An error of the iterable itself is raised after the
     results of the images before it, and is the end. Errors that are no :class:`EtsegError`, such
     as those of an image's own ``__array__``, are always raised.
 
@@ -73,7 +75,8 @@ class SegmentationStream(Iterator[Item]):
         resize: as for forward().
         channel_order: likewise.
         look_ahead: the most images taken whose results were not handed out, 1 or more. None:
-            twice the number of threads.
+            twice the number of threads, of which there is one for each instance of the module or
+            for each core, and one more if there is one instance.
         on_error: "raise" or "yield".
 
     Raises:
@@ -103,12 +106,11 @@ class SegmentationStream(Iterator[Item]):
             )
         if on_error not in ("raise", "yield"):
             raise InvalidUserInputError(f"on_error is {on_error!r}; expected 'raise' or 'yield'")
-        threads = _threads_for(getattr(module, "concurrency", 1))
+        threads = _threads_for(module.concurrency)
         self._look_ahead = _checked_look_ahead(look_ahead, 2 * threads)
         self._yields_errors = on_error == "yield"
-        self._source: Iterator[object] | None = _iterator(images)
-        self._source_error: Exception | None = None
-        self._pace = _Pace()
+        self._images = Images(images)
+        self._duration = 0  # of the last forward, ns
         self._window: deque[Job] = deque()  # taken and not handed out
         self._turn = threading.Lock()
         self._owner: int | None = None  # of the turn
@@ -199,7 +201,7 @@ class SegmentationStream(Iterator[Item]):
             return None
         if not self._window:
             self._crew.close()
-            error, self._source_error = self._source_error, None
+            error, self._images.error = self._images.error, None
             if error is not None:
                 raise error
             return None
@@ -208,72 +210,36 @@ class SegmentationStream(Iterator[Item]):
             return None
         self._window.popleft()
         if isinstance(job.result, SegmentationResult):
-            self._pace.duration = job.result.timings.total
+            self._duration = job.result.timings.total
         return job
 
     def _take_images(self) -> None:
         """One, in place of the result that is about to go; more while that is not there yet."""
         taken = 0
-        while (
-            self._source is not None
-            and not self._crew.closed
-            and len(self._window) < self._look_ahead
-        ):
-            if self._window and (self._pace.is_slow or (taken and self._window[0].done)):
+        while not self._crew.closed and len(self._window) < self._look_ahead:
+            if self._window and (
+                self._images.is_slower_than(self._duration) or (taken and self._window[0].done)
+            ):
                 break
             try:
-                image = self._pace.take(self._source)
+                image = next(self._images)
             except StopIteration:
-                self._source = None
-            except Exception as error:  # raised when the images before it are through
-                self._source, self._source_error = None, error
-            else:
-                taken += 1
-                self._window.append(self._crew.add(image))
-                del image
+                break
+            self._window.append(self._crew.add(image))
+            del image
+            taken += 1
 
     def _let_go(self) -> None:
         """After the end: drops what is left, by whoever has the turn."""
         if not self._turn.acquire(blocking=False):
             return  # the one who has it comes by here
         try:
-            source, self._source = self._source, None
             self._window.clear()
+            close = self._images.abandon()
         finally:
             self._turn.release()
-        close = getattr(source, "close", None)
         if close is not None:
             close()
-
-
-class _Pace:
-    """How fast images come, beside how fast they are done."""
-
-    def __init__(self) -> None:
-        self.duration = 0  # of the last forward, ns
-        self._interval = 0
-        self._slept = False
-        self._arrived: int | None = None
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether the source sleeps most of the time, and longer than two images take.
-
-        To work on several then gains little, and to ask for the next one first would delay the
-        result by as long as the source sleeps. Sources that compute are asked at all times.
-        """
-        return self._slept and self._interval > 2 * self.duration
-
-    def take(self, source: Iterator[object]) -> object:
-        """The source's next image."""
-        start, computed = perf_counter_ns(), thread_time_ns()
-        image = next(source)
-        computed = thread_time_ns() - computed
-        now = perf_counter_ns()
-        self._slept = now - start > max(4 * computed, 1_000_000)
-        self._interval = now - (start if self._arrived is None else self._arrived)
-        self._arrived = now
-        return image
 
 
 def _forward(
@@ -288,15 +254,15 @@ def _forward(
 
 
 def _threads_for(concurrency: int) -> int:
-    """One for each instance, and others that decode meanwhile, up to four times as many.
-
-    More cannot help: decoding takes at most about four times as long as the rest.
+    """One for each instance; one for each core, as long as those are not many more, since each
+    holds a decoded image; and where calls take turns on one instance, one more, to have the next
+    image ready (benchmarks/throughput.py).
     """
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
         cores = os.cpu_count() or 1
-    return max(concurrency, 2, min(cores, 4 * concurrency))
+    return max(concurrency, min(cores, 4 * concurrency)) + (concurrency == 1)
 
 
 def _checked_look_ahead(value: object, default: int) -> int:
@@ -305,23 +271,3 @@ def _checked_look_ahead(value: object, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise InvalidUserInputError(f"look_ahead is {value!r}; expected an integer from 1, or None")
     return int(value)
-
-
-def _iterator(images: Any) -> Iterator[object]:
-    """Of the images. Iterating over one image by mistake would segment its rows."""
-    dimensions = getattr(images, "ndim", None)
-    if isinstance(images, (str, os.PathLike)):
-        shown = repr(images)
-    elif dimensions in (2, 3):
-        shown = f"one array of shape {images.shape}"
-    elif isinstance(images, (bytes, bytearray, memoryview)) or hasattr(images, "read"):
-        shown = f"one {type(images).__name__}"
-    else:
-        try:
-            return iter(images)
-        except TypeError:
-            shown = f"one {type(images).__name__}"
-    raise InvalidUserInputError(
-        f"images is {shown}; expected an iterable of images: [image] for a single one, "
-        "sorted(Path(folder).glob('*.jpg')) for a folder, list(array) for an array of grey images"
-    ) from None

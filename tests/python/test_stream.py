@@ -266,8 +266,8 @@ def test_a_source_that_sleeps_is_not_asked_while_a_result_is_due(
 ) -> None:
     """The clocks are ours; each image takes a minute to come, asleep or not."""
     wall = busy = 0
-    monkeypatch.setattr("etseg._stream.perf_counter_ns", lambda: wall)
-    monkeypatch.setattr("etseg._stream.thread_time_ns", lambda: busy)
+    monkeypatch.setattr("etseg._pull.perf_counter_ns", lambda: wall)
+    monkeypatch.setattr("etseg._pull.thread_time_ns", lambda: busy)
 
     def in_flight(asleep: bool) -> list[int]:
         taken = 0
