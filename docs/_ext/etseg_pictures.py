@@ -3,6 +3,7 @@
 Directives, for ``{eval-rst}`` blocks:
 
 - ``selfie-pictures``: what the picture methods of a result make of the tests' photograph;
+- ``replaced-backgrounds``: what ``examples/replace_background.py`` makes of it;
 - ``timings``: rows of the benchmarks' results. Each line of its content is ``what it is | key``,
   the key being model, size, source, resize, classes and peer as in ``benchmarks/results.json``;
 - ``throughput``: what ``benchmarks/throughput.py`` has written there, if it has been run.
@@ -12,7 +13,10 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -26,6 +30,7 @@ from sphinx.util.docutils import SphinxDirective
 import etseg
 
 ROOT = Path(__file__).parents[2]
+REPLACE = ROOT / "docs" / "examples" / "replace_background.py"
 PHOTO = ROOT / "tests" / "data" / "astronaut.jpg"
 RESULTS = ROOT / "benchmarks" / "results.json"
 
@@ -48,11 +53,30 @@ class SelfiePictures(SphinxDirective):
             "cutout('SELFIE')": result.cutout("SELFIE"),
             "contours('SELFIE')": outlined,
         }
-        row = nodes.container(classes=["pictures"])
-        for name, picture in pictures.items():
-            image = nodes.image(uri=_data_uri(picture), alt=f"The photograph: {name}")
-            row += nodes.container("", image, nodes.literal(name, name))
-        return [row]
+        return [_row_of(pictures)]
+
+
+class ReplacedBackgrounds(SphinxDirective):
+    def run(self) -> list[nodes.Node]:
+        for path in (PHOTO, REPLACE):
+            self.env.note_dependency(str(path))
+        pictures = {}
+        with TemporaryDirectory() as folder:
+            output = Path(folder, "output.png")
+            for background in ("blur", "#3060c0", "#000000", "#ffffff"):
+                subprocess.run(
+                    [sys.executable, REPLACE, PHOTO, background, "-o", output], check=True
+                )
+                pictures[background] = cv2.cvtColor(cv2.imread(str(output)), cv2.COLOR_BGR2RGB)
+        return [_row_of(pictures)]
+
+
+def _row_of(pictures: dict[str, npt.NDArray[np.uint8]]) -> nodes.Node:
+    row = nodes.container(classes=["pictures"])
+    for name, picture in pictures.items():
+        image = nodes.image(uri=_data_uri(picture), alt=f"The photograph: {name}")
+        row += nodes.container("", image, nodes.literal(name, name))
+    return row
 
 
 def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
@@ -126,6 +150,7 @@ def _milliseconds(value: float) -> str:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_directive("selfie-pictures", SelfiePictures)
+    app.add_directive("replaced-backgrounds", ReplacedBackgrounds)
     app.add_directive("timings", Timings)
     app.add_directive("throughput", Throughput)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
