@@ -15,7 +15,8 @@ import etseg
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 # a11y_pygments, which Furo brings along, has the root logger print everything from INFO on.
-logging.getLogger("etseg").setLevel(logging.WARNING)
+for name in ("etseg", "traitlets"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 project = "etseg"
 author = "The etseg developers"
@@ -23,7 +24,7 @@ project_copyright = author
 release = version = etseg.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",  # brings myst_parser
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "etseg_pictures",
@@ -39,12 +40,16 @@ myst_heading_anchors = 3
 # README files of other folders are shown as pages; they begin where the page does.
 suppress_warnings: list[str] = []
 
+# -- The notebook, executed
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+
 # -- API
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False

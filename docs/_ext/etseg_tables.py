@@ -40,6 +40,9 @@ from etseg import _catalogue, _cli, _errors
 PACKAGE = Path(etseg.__file__).parent
 STATUS_H = Path(__file__).parents[2] / "cpp" / "include" / "etseg" / "status.h"
 
+#: Types of arguments that have a name in signatures, and an entry in api.md.
+_ALIASES = ("Label", "Labels", "Source")
+
 logger = logging.getLogger(__name__)
 
 Row = tuple[str, ...]
@@ -144,7 +147,7 @@ def _commands(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[
 
 
 def _table(head: Row, rows: Iterable[Row]) -> Iterator[str]:
-    yield from (".. list-table::", "   :header-rows: 1", "")
+    yield from (".. list-table::", "   :header-rows: 1", "   :class: names", "")
     for row in (head, *rows):
         for column, cell in enumerate(row):
             yield f"   {'  -' if column else '* -'} {cell}"
@@ -152,7 +155,8 @@ def _table(head: Row, rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _classes() -> list[type[_errors.EtsegError]]:
-    found = [getattr(_errors, name) for name in _errors.__all__]
+    """In the order of their definition."""
+    found = vars(_errors).values()
     return [c for c in found if isinstance(c, type) and issubclass(c, _errors.EtsegError)]
 
 
@@ -231,13 +235,17 @@ def _describe_constant(
 def _resolve(
     app: Sphinx, env: BuildEnvironment, node: Any, content: nodes.Element
 ) -> nodes.Element | None:
-    """Docstrings of submodules name what ``etseg`` exports without saying so."""
+    """Docstrings of submodules name what ``etseg`` exports without saying so.
+
+    Signatures refer to type aliases as if they were classes; Sphinx finds those from 8.2 on.
+    """
     target = node["reftarget"]
-    if node.get("refdomain") != "py" or target.partition(".")[0] not in etseg.__all__:
+    if node.get("refdomain") != "py" or target.partition(".")[0] not in (*etseg.__all__, *_ALIASES):
         return None
     domain = env.domains["py"]
+    role = "type" if target in _ALIASES else node["reftype"]
     found: nodes.Element | None = domain.resolve_xref(
-        env, node["refdoc"], app.builder, node["reftype"], f"etseg.{target}", node, content
+        env, node["refdoc"], app.builder, role, f"etseg.{target}", node, content
     )
     return found
 

@@ -12,10 +12,13 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
-from sybil import Document, Example, Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 import etseg
+
+pytest.importorskip("sybil", reason="needs sybil, of the test group")
+
+from sybil import Document, Example, Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
