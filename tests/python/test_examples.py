@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import json
+import io
 import os
 import pty
-import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -287,61 +290,70 @@ def test_a_video_that_cannot_be_read(
     assert not Path("out.avi").exists()
 
 
-# -- etseg.ipynb
+# -- serve.py
 
 
-def pictures(cell: Any) -> Iterator[Picture]:
-    """The pictures that a cell shows, also those inside of HTML."""
-    for output in cell.outputs:
-        data = output.get("data", {})
-        encoded = [data[kind] for kind in ("image/png", "image/jpeg") if kind in data]
-        encoded += re.findall(r'src="data:image/\w+;base64,([^"]+)"', data.get("text/html", ""))
-        for text in encoded:
-            picture = cv2.imdecode(
-                np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_UNCHANGED
-            )
-            assert picture is not None
-            yield np.asarray(picture, np.uint8)
+@pytest.fixture
+def service() -> Iterator[tuple[str, int]]:
+    """The address at which the example answers; when it is stopped, it ends well."""
+    # Shells have their background jobs ignore the signal, and processes inherit that.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, EXAMPLES / "serve.py", "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONWARNINGS": "error", "ETSEG_OFFLINE": "1"},
+        )
+    finally:
+        signal.signal(signal.SIGINT, ours)
+    try:
+        assert process.stdout is not None
+        address = urlsplit(process.stdout.readline().strip())
+        yield str(address.hostname), int(address.port or 0)
+        process.send_signal(signal.SIGINT)
+        _, logged = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+        assert "Traceback" not in logged
+    finally:
+        process.kill()
+        process.communicate()
 
 
-def test_the_notebook_is_kept_without_outputs() -> None:
-    notebook = json.loads((EXAMPLES / "etseg.ipynb").read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
-            assert (cell["outputs"], cell["execution_count"]) == ([], None)
+def post(address: tuple[str, int], body: bytes, **headers: str) -> tuple[int, bytes]:
+    connection = HTTPConnection(*address, timeout=PATIENCE)
+    with closing(connection):
+        connection.request("POST", "/", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
 
 
-def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nbclient = pytest.importorskip("nbclient", reason="needs nbclient, of the test group")
-    nbformat = pytest.importorskip("nbformat", reason="needs nbformat, which nbclient brings")
-    pytest.importorskip("ipykernel", reason="needs ipykernel, of the test group")
-    monkeypatch.setenv("ETSEG_OFFLINE", "1")
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    notebook = nbformat.read(EXAMPLES / "etseg.ipynb", as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell("import sys\nprint(sys.executable)"))
-    nbclient.NotebookClient(
-        notebook, timeout=PATIENCE, resources={"metadata": {"path": str(EXAMPLES)}}
-    ).execute()
+def test_a_service(
+    service: tuple[str, int],
+    photo_path: Path,
+    astronaut: Picture,
+    selfie: etseg.ImageSegmentationModule,
+) -> None:
+    """It answers several at once, each with its own picture."""
+    mirrored = io.BytesIO()
+    Pil.fromarray(astronaut[:400, ::-1]).save(mirrored, "PNG")
+    photos = [photo_path.read_bytes(), mirrored.getvalue()]
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda body: post(service, body), 4 * photos))
+    for (status, body), photo in zip(answers, 4 * photos, strict=True):
+        assert status == 200
+        picture = np.asarray(Pil.open(io.BytesIO(body)))
+        expected = selfie.forward(photo, ["SELFIE"], resize=True).cutout("SELFIE")
+        assert (picture[..., :3] == expected[..., :3]).all()
+        assert np.abs(picture[..., 3].astype(int) - expected[..., 3]).max() <= 1
 
-    *cells, last = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert Path(last.outputs[0].text.strip()) == Path(sys.executable)
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert [o for cell in cells for o in cell.outputs if o.get("name") == "stderr"] == []
 
-    shown = {cell.source: list(pictures(cell)) for cell in cells}
-    assert sum(map(bool, shown.values())) == 6
-    for picture in (picture for found in shown.values() for picture in found):
-        assert min(picture.shape[:2]) >= 256
-        assert picture[..., :3].std() > 30
-    (cutout,) = (found[0] for source, found in shown.items() if "cutout(" in source)
-    assert (cutout.shape, cutout[20, 20, 3], cutout[300, 200, 3]) == ((512, 512, 4), 0, 255)
-    (legend,) = (
-        output.data["text/html"]
-        for cell in cells
-        for output in cell.outputs
-        if "text/html" in output.get("data", {})
-    )
-    assert "SELFIE" in legend
-    assert "54.6%" in legend
+def test_what_a_service_refuses(service: tuple[str, int], photo_path: Path) -> None:
+    """A path is no image: nobody gets this machine's files."""
+    status, body = post(service, os.fsencode(photo_path))
+    assert (status, body[:13]) == (400, b"cannot decode")
+    assert post(service, b"", **{"Content-Length": "40000000"})[0] == 413
+    assert post(service, b"", **{"Content-Length": "9" * 5000})[0] == 413
+    assert post(service, b"", **{"Content-Length": "-1"})[0] == 411
+    assert post(service, photo_path.read_bytes())[0] == 200
