@@ -342,7 +342,7 @@ def test_help_lists_the_commands_in_order(tmp_path: Path) -> None:
             "etseg segment a.jpg --model selfie-segmentation-",
             {"plain,selfie-segmentation-landscape"},
         ),
-        ("etseg segment a.jpg --model ./own", {"file,./own"}),
+        ("etseg segment a.jpg --model own", {"file,own"}),
         ("etseg segment pho", {"file,pho"}),
         ("etseg segment a.jpg -o ou", {"file,ou"}),
         ("etseg fetch fcn-resnet50-", {"plain,fcn-resnet50-quantized"}),
