@@ -67,7 +67,7 @@ class Images(Iterator[object]):
 
     def abandon(self) -> Callable[[], object] | None:
         """From now on there are no more; returns the iterator's close(), if that is called for."""
-        close = None if self.ended else getattr(self._iterator, "close", None)
+        close = getattr(self._iterator, "close", None)
         self.ended = True
         self.error = None
         self._iterator = iter(())
