@@ -6,7 +6,6 @@ It describes the package that is installed beside Sphinx, not the sources beside
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -56,14 +55,8 @@ napoleon_use_rtype = False
 maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 
-# The inventories of others are on the network. Without them their names stay plain text; ours are
-# checked either way.
-if os.environ.get("ETSEG_DOCS_ONLINE") == "1":
-    extensions.append("sphinx.ext.intersphinx")
-    intersphinx_mapping = {
-        "python": ("https://docs.python.org/3", None),
-        "numpy": ("https://numpy.org/doc/stable", None),
-    }
+# Names of others stay plain text: their inventories are on the network, which no build needs. Our own
+# are all checked.
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|enum|numpy|os|pathlib|types)\..*"),
     (r"py:.*", r"etseg\._stream\.Item"),  # the type variable of a generic class
