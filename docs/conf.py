@@ -31,13 +31,9 @@ extensions = [
 ]
 exclude_patterns = ["_ext"]
 nitpicky = True
-templates_path: list[str] = []
 
 # -- Text
-myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-# README files of other folders are shown as pages; they begin where the page does.
-suppress_warnings: list[str] = []
 
 # -- The notebook, executed
 nb_execution_mode = "force"
@@ -55,8 +51,8 @@ napoleon_use_rtype = False
 maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 
-# Names of others stay plain text: their inventories are on the network, which no build needs. Our own
-# are all checked.
+# Names of others stay plain text: their inventories are on the network, which no build needs. Our
+# own are all checked.
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|enum|numpy|os|pathlib|types)\..*"),
     (r"py:.*", r"etseg\._stream\.Item"),  # the type variable of a generic class
