@@ -27,7 +27,8 @@ _READERS = 2
 #: slowly, or waits for a server, is not to hold up the next one.
 _LOADS = 32
 
-_loaders = Workers()
+# Not waited for at exit: our own native code sees to that itself, and a server may be silent long.
+_loaders = Workers(at_exit=False)
 
 
 async def forward(

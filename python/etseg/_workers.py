@@ -32,9 +32,14 @@ class Call(Protocol):
 
 
 class Workers:
-    """Runs calls, first come, first served, on threads that are started as they are needed."""
+    """Runs calls, first come, first served, on threads that are started as they are needed.
 
-    def __init__(self) -> None:
+    Args:
+        at_exit: whether the interpreter waits for those that run, see :func:`finish`.
+    """
+
+    def __init__(self, *, at_exit: bool = True) -> None:
+        self._at_exit = at_exit
         self._begin()
         _all.add(self)
 
@@ -99,7 +104,7 @@ class Workers:
                 call.stop()
 
     def _is_busy(self) -> bool:
-        return bool(self._running)
+        return self._at_exit and bool(self._running)
 
 
 _all: weakref.WeakSet[Workers] = weakref.WeakSet()
