@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from ._errors import InvalidStateError
+from ._errors import EtsegError
 from ._labels import Label
 from ._results import SegmentationResult
 from ._spec import ModelSpec, Source
@@ -61,7 +61,7 @@ async def load(
     if (old := module._exchange(session)) is not None:
         try:
             _loaders.submit(_Closing(old), _LOADS)  # frees megabytes: not for the loop's thread
-        except InvalidStateError:
+        except EtsegError:  # there are no threads any more
             old.segmenter.close()
 
 

@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from typing import Protocol
 
-from ._errors import InvalidStateError
+from ._errors import InvalidStateError, ModuleNotLoadedError
 
 #: How long a thread without work stays for more, in seconds. So an unused module has no threads,
 #: and nobody has to end them.
@@ -48,7 +48,10 @@ class Workers:
 
         Raises:
             InvalidStateError: no thread is there, and none can be started.
+            ModuleNotLoadedError: the interpreter exits, and the models are gone.
         """
+        if _finished:
+            raise ModuleNotLoadedError("the interpreter is shutting down")
         with self._changed:
             self._waiting.append(call)
             if self._idle >= len(self._waiting):
@@ -108,6 +111,7 @@ class Workers:
 
 
 _all: weakref.WeakSet[Workers] = weakref.WeakSet()
+_finished = False
 
 
 def finish(deadline: float) -> None:
@@ -116,6 +120,8 @@ def finish(deadline: float) -> None:
     A daemon thread that is in another library's native code when the interpreter goes away can
     take the process down.
     """
+    global _finished
+    _finished = True
     everybody = list(_all)
     for workers in everybody:
         workers._stop()

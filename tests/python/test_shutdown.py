@@ -234,6 +234,34 @@ def test_a_call_at_the_end() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
+def test_a_call_after_the_end() -> None:
+    """In an atexit handler that comes after ours every call is refused, and nobody waits."""
+    done = ended(
+        """
+        def last():
+            calls = (
+                lambda: module.forward(image),
+                lambda: asyncio.run(module.forward_async(image)),
+                lambda: asyncio.run(module.load_async(PROGRAM)),
+                lambda: list(module.map([image] * 3)),
+            )
+            for call in calls:
+                try:
+                    call()
+                except etseg.ModuleNotLoadedError as error:
+                    assert "shutting down" in str(error)
+                    print("refused")
+
+        # Handlers are called last in, first out.
+        from etseg import _exit
+        atexit.unregister(_exit._close_all)
+        atexit.register(last)
+        atexit.register(_exit._close_all)
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, 4 * "refused\n", "")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_ends_while_its_parent_works() -> None:
     done = ended(
