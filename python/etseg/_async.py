@@ -94,7 +94,7 @@ class _Call(Generic[T]):
     def run(self) -> None:
         """On the other thread."""
         work, self._work = self._work, None
-        if work is None or self._stopped:
+        if work is None:  # nobody waits any more
             return
         result, error = None, None
         try:

@@ -221,26 +221,53 @@ def test_a_load_that_is_cancelled_before_it_begins(run: Run) -> None:
     assert not module.is_loaded
 
 
+class Telling(etseg.ImageSegmentationModule):
+    """Tells of a hundred blocks at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told_all = threading.Event()
+
+    def _open(self, model: Any, on_progress: Any) -> Any:
+        for percent in range(100):
+            on_progress(percent / 100)
+        self.told_all.set()
+        return super()._open(model, on_progress)
+
+
+@on_each_loop
+def test_progress_that_comes_too_late(run: Run) -> None:
+    """What was said before the load was cancelled is not told after it."""
+    told: list[float] = []
+
+    async def main() -> None:
+        module = Telling()
+        task = asyncio.create_task(module.load_async(path_of("logits_c3"), told.append))
+        await asyncio.sleep(0)
+        assert module.told_all.wait(PATIENCE)  # holds up the loop
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: not etseg._async._loaders._running)
+        await asyncio.sleep(0.01)
+        assert not module.is_loaded
+
+    run(main())
+    assert told == []
+
+
 @on_each_loop
 def test_a_callback_that_is_slower_than_the_network(run: Run) -> None:
     """It is not called for each block, but always with the last word."""
-
-    class Told(etseg.ImageSegmentationModule):
-        def _open(self, model: Any, on_progress: Any) -> Any:
-            for percent in range(100):
-                on_progress(percent / 100)
-            told_all.set()
-            return super()._open(model, on_progress)
-
+    module = Telling()
     told: list[float] = []
-    told_all = threading.Event()
 
     def callback(progress: float) -> None:
-        assert told_all.wait(PATIENCE)
+        assert module.told_all.wait(PATIENCE)
         told.append(progress)
 
     async def main() -> None:
-        with Told() as module:
+        with module:
             await module.load_async(path_of("logits_c3"), callback)
 
     run(main())
