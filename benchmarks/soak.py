@@ -191,11 +191,11 @@ class Soak:
                     break
 
     def load(self, chance: random.Random) -> None:
-        self.module(chance).load(chance.choice(MODELS)[0])
+        self.module(chance).load(chance.choice(MODELS))
 
     def load_async(self, chance: random.Random) -> None:
         async def main() -> None:
-            call = self.module(chance).load_async(chance.choice(MODELS)[0], lambda _: None)
+            call = self.module(chance).load_async(chance.choice(MODELS), lambda _: None)
             try:
                 await asyncio.wait_for(call, chance.choice((None, None, 0.001)))
             except asyncio.TimeoutError:
@@ -212,7 +212,7 @@ class Soak:
     def replace(self, chance: random.Random) -> None:
         """The old one goes when its last call is done."""
         module = self._new()
-        module.load(chance.choice(MODELS)[0])
+        module.load(chance.choice(MODELS))
         self.modules[chance.randrange(len(self.modules))] = module
 
     def copy(self, chance: random.Random) -> None:
@@ -222,7 +222,7 @@ class Soak:
 
     def collect(self, _chance: random.Random) -> None:
         cycle: list[Any] = [etseg.ImageSegmentationModule()]
-        cycle[0].load(MODELS[2][0])
+        cycle[0].load(MODELS[2])
         cycle.append(cycle)
         del cycle
         gc.collect()
