@@ -58,7 +58,7 @@ class InFlight {
  public:
   InFlight() {
     if (enter()) return;
-    stop_if_exiting();
+    stop_if_exiting(false);
     raise({Code::kModuleNotLoaded, "the interpreter is shutting down"});
   }
   ~InFlight() { leave(); }
@@ -86,12 +86,13 @@ class InFlight {
   // Called with the GIL held, by a call that was turned away. Once the interpreter exits, only
   // daemon threads are left beside the one that exits. They stop here, as Python would stop them a
   // moment later; an error would only make them print a traceback nobody asked for.
-  static void stop_if_exiting() {
+  static void stop_if_exiting(bool counted) {
     {
       const std::lock_guard lock(mutex_);
       if (!refusing_ || exiting_thread_ == std::this_thread::get_id()) return;
     }
     const py::gil_scoped_release release;
+    if (counted) leave();  // it does not come back: nobody need wait for it
     for (;;) ::pause();
   }
 
@@ -293,7 +294,7 @@ py::tuple forward(etseg::Segmenter& segmenter, const py::array& image, bool bgr,
 
   etseg::StageTimes times;
   const Status status = without_gil([&] { return segmenter.forward(view, target, times); });
-  if (status.code() == Code::kModuleNotLoaded) InFlight::stop_if_exiting();
+  if (status.code() == Code::kModuleNotLoaded) InFlight::stop_if_exiting(true);
   if (!status.ok()) raise(status);
   return py::make_tuple(times.preprocess, times.inference, times.postprocess);
 }
