@@ -50,8 +50,10 @@ class Workers:
             InvalidStateError: no thread is there, and none can be started.
             ModuleNotLoadedError: the interpreter exits, and the models are gone.
         """
-        if _finished:
+        if _exiting_thread == threading.get_ident():
             raise ModuleNotLoadedError("the interpreter is shutting down")
+        if _exiting_thread is not None:
+            return  # of a daemon thread: an error would make it print what nobody asked for
         with self._changed:
             self._waiting.append(call)
             if self._idle >= len(self._waiting):
@@ -111,7 +113,7 @@ class Workers:
 
 
 _all: weakref.WeakSet[Workers] = weakref.WeakSet()
-_finished = False
+_exiting_thread: int | None = None
 
 
 def finish(deadline: float) -> None:
@@ -120,8 +122,8 @@ def finish(deadline: float) -> None:
     A daemon thread that is in another library's native code when the interpreter goes away can
     take the process down.
     """
-    global _finished
-    _finished = True
+    global _exiting_thread
+    _exiting_thread = threading.get_ident()
     everybody = list(_all)
     for workers in everybody:
         workers._stop()
