@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ._decode import Pixels
 from ._files import write_image as write_image
-from ._palettes import Colours, voc_palette
+from ._palettes import Colours
 
 Image = npt.NDArray[np.uint8]
 
@@ -106,23 +106,3 @@ def cut_out(rgb: Image, opacity: npt.NDArray[Any]) -> Image:
             opacity = cv2.resize(opacity, (width, height), interpolation=cv2.INTER_LINEAR)
         opacity = cv2.convertScaleAbs(opacity, alpha=255.0)  # rounds
     return np.asarray(cv2.merge([*cv2.split(rgb), np.asarray(opacity, np.uint8)]), np.uint8)
-
-
-def overlay(
-    pixels: Pixels, argmax: npt.NDArray[Any], background: int | None, alpha: float = 0.5
-) -> Image:
-    """The image with every label but `background` painted over it: uint8 (H, W, 3), blue first.
-
-    `argmax` decides the size; the image is brought to it.
-    """
-    import cv2
-
-    rgb = rgb_of(pixels)
-    height, width = argmax.shape
-    if pixels.size != (height, width):
-        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    first = 0 if background == 0 else 1
-    palette = voc_palette(int(argmax.max()) + 1 + first)[first:]
-    shown = np.arange(len(palette)) != (-1 if background is None else background)
-    picture = painted(rgb, argmax, Colours(palette, shown), alpha, outline=True)
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), np.uint8)
