@@ -14,7 +14,7 @@ import weakref
 from collections import deque
 from typing import Protocol
 
-from ._errors import InvalidStateError, ModuleNotLoadedError
+from ._errors import ModuleNotLoadedError
 
 #: How long a thread without work stays for more, in seconds. So an unused module has no threads,
 #: and nobody has to end them.
@@ -47,7 +47,6 @@ class Workers:
         """Has `call` run, by one of at most `most` threads.
 
         Raises:
-            InvalidStateError: no thread is there, and none can be started.
             ModuleNotLoadedError: the interpreter exits, and the models are gone.
         """
         if _exiting_thread == threading.get_ident():
@@ -65,15 +64,15 @@ class Workers:
         thread = threading.Thread(target=self._work, name="etseg", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:
+        except RuntimeError:
+            # Python 3.12 starts none any more once the main thread has ended; or there are too
+            # many. Those that are there come to it; if there are none, its own thread has to.
             with self._changed:
                 self._threads -= 1
                 if self._threads > 0 or call not in self._waiting:
-                    return  # those that are there come to it
+                    return
                 self._waiting.remove(call)
-            raise InvalidStateError(
-                f"no thread can be started for the call ({error}); call it without async, or later"
-            ) from error
+            call.run()
 
     def _work(self) -> None:
         while (call := self._next()) is not None:

@@ -307,3 +307,26 @@ def test_a_module_that_nobody_names(run: Run) -> None:
     gc.collect()
     wait_until(lambda: gone() is None)
     wait_until(lambda: not threads_of_etseg())
+
+
+@on_each_loop
+def test_where_no_thread_can_be_started(
+    run: Run, module: etseg.ImageSegmentationModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the loop's own thread does it."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        assert (await module.forward_async(picture())).size == (24, 40)
+        with pytest.raises(etseg.LabelError):
+            await module.forward_async(picture(), ["SKY"])
+        told: list[float] = []
+        await module.load_async(program("logits_c2"), told.append)
+        assert told == [1.0]
+        assert len(module.labels) == 3
+
+    wait_until(lambda: not threads_of_etseg())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    run(main())

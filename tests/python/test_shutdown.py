@@ -212,20 +212,15 @@ def test_an_ordinary_thread_goes_on_to_its_end() -> None:
 
 
 def test_a_call_at_the_end() -> None:
-    """In an atexit handler: forward() works, forward_async() as long as threads can be started."""
+    """In an atexit handler all of them work, although Python 3.12 starts no more threads then."""
     done = ended(
         """
         def last():
             result = module.forward(image, ["SELFIE"], resize=True)
             assert np.array_equal(result["SELFIE"], expected)
             assert sum(1 for _ in module.map([image] * 3)) == 3
-            try:
-                result = asyncio.run(module.forward_async(image, ["SELFIE"], resize=True))
-            except etseg.InvalidStateError as error:
-                assert sys.version_info >= (3, 12)
-                assert "thread" in str(error)
-            else:
-                assert np.array_equal(result["SELFIE"], expected)
+            result = asyncio.run(module.forward_async(image, ["SELFIE"], resize=True))
+            assert np.array_equal(result["SELFIE"], expected)
             print("done")
 
         atexit.register(last)
