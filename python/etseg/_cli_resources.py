@@ -1,10 +1,13 @@
-"""`etseg models`, `etseg fetch`, `etseg cache`: the files of models."""
+"""`etseg models`, `etseg fetch`, `etseg cache`: the files of models.
+
+What downloads is imported by those who need it: with TLS and the like it takes as long as all the
+other modules of the command.
+"""
 
 from __future__ import annotations
 
 import click
 
-from . import _cache, resources
 from ._catalogue import APPROXIMATE_SIZES, CATALOGUE
 from ._cli_common import (
     Commands,
@@ -74,10 +77,12 @@ def _labels(spec: ModelSpec) -> LabelSet:
 
 
 def _where(spec: ModelSpec) -> str:
+    from ._cache import Entry
+
     url = url_of(spec.model_source)
     if url is None:
         return "package"
-    return "cache" if _cache.Entry.of(url).model.is_file() else "internet"
+    return "cache" if Entry.of(url).model.is_file() else "internet"
 
 
 @click.command()
@@ -88,6 +93,8 @@ def fetch(model: str, quiet: bool) -> None:
 
     Prints the path of the file. An interrupted download goes on where it stopped.
     """
+    from . import resources
+
     with reported(), download_bar(model, quiet) as on_progress:
         path = resources.fetch(_spec(model), on_progress)
     click.echo(path)
@@ -105,6 +112,8 @@ def cache_path(as_json: bool) -> None:
 
     The environment variable ETSEG_CACHE chooses another.
     """
+    from . import resources
+
     path = resources.cache_directory()
     if as_json:
         print_json({"path": str(path)})
@@ -116,6 +125,8 @@ def cache_path(as_json: bool) -> None:
 @json_option("the list")
 def cache_list(as_json: bool) -> None:
     """List the downloaded models: size, SHA-256, URL, path."""
+    from . import resources
+
     found = resources.list_downloaded_models()
     if as_json:
         fields = ("url", "path", "size", "sha256")
@@ -133,6 +144,8 @@ def cache_list(as_json: bool) -> None:
 @json_option('{"freed": bytes}')
 def cache_clear(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Remove these models from the cache. All of them, where none is named."""
+    from . import _cache, resources
+
     with reported():
         specs = [_spec(model) for model in models]
         if not specs and not yes:

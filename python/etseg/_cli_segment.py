@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from . import resources
 from ._catalogue import CATALOGUE
 from ._cli_common import (
     INTERRUPTED,
@@ -218,6 +217,8 @@ def _loaded(
     model: ModelSpec | str, name: str, concurrency: int | None, quiet: bool
 ) -> ImageSegmentationModule:
     """Ready, with maps of a byte a pixel where that suffices: many are in memory at a time."""
+    from . import resources  # as late as in _cli_resources
+
     with download_bar(name, quiet) as on_progress:
         path = resources.fetch(model, on_progress)
     if concurrency is None:

@@ -248,9 +248,10 @@ def test_a_picture_is_written_whole_or_not_at_all(
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_help_needs_no_opencv() -> None:
-    """It takes a tenth of a second to import."""
-    script = "import sys; from etseg._cli import main; print('cv2' in sys.modules)"
+@pytest.mark.parametrize("module", ["cv2", "etseg._http"])
+def test_help_needs_neither_opencv_nor_a_network(module: str) -> None:
+    """Each takes longer to import than all of the command's own modules."""
+    script = f"import sys; from etseg._cli import main; print({module!r} in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
