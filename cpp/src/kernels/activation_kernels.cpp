@@ -25,9 +25,12 @@ struct ManyChannels {
       F32 sum[kVectors] = {};
       for (std::int64_t c = 0; c < logits.channels; ++c) {
         const float* from = logits.data + c * logits.plane_size + at - args.first;
+        F32 power[kVectors];
         for (int v = 0; v < kVectors; ++v) {
-          sum[v] += exp_in_range(at_least(kExpMin, load_(from + v * kLanes) - top.best[v]));
+          power[v] = at_least(kExpMin, load_(from + v * kLanes) - top.best[v]);
         }
+        exp_in_range(power);
+        for (int v = 0; v < kVectors; ++v) sum[v] += power[v];
       }
       for (int v = 0; v < kVectors; ++v) scale[v] = bad[v] ? broadcast(kNaN) : 1.0F / sum[v];
     } else {

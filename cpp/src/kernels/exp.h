@@ -24,17 +24,37 @@ static inline F32 at_most(float most, F32 x) {
 
 // For x in [kExpMin, kExpMax] only. With x = n ln 2 + r: 2^n (1 + r + r^2 q(r)), where q is the
 // minimax polynomial of degree 4 on |r| <= ln 2 / 2 (its own error, 3e-9, drowns in the rounding).
-static inline F32 exp_in_range(F32 x) {
+// Of several vectors step by step: each step waits for the one before, and a CPU does not look far
+// enough ahead to find the next exponential's by itself.
+template <int kVectors>
+static inline void exp_in_range(F32 (&x)[kVectors]) {
+  F32 shifted[kVectors], r[kVectors], q[kVectors];
   // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits of the sum.
-  const F32 shifted = x * 1.44269504F + 12582912.0F;
-  const F32 n = shifted - 12582912.0F;
-  const F32 r = (x - n * 0.693145752F) - n * 1.42860677e-6F;  // ln 2 in two parts
-  F32 q = r * 0.00138145406F + 0.00836874545F;
-  q = q * r + 0.041668389F;
-  q = q * r + 0.166665211F;
-  q = q * r + 0.49999994F;
-  const F32 e = (q * r) * r + r + 1.0F;
-  return (F32)((I32)e + ((I32)shifted << 23));
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) shifted[v] = x[v] * 1.44269504F + 12582912.0F;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const F32 n = shifted[v] - 12582912.0F;
+    r[v] = (x[v] - n * 0.693145752F) - n * 1.42860677e-6F;  // ln 2 in two parts
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) q[v] = r[v] * 0.00138145406F + 0.00836874545F;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) q[v] = q[v] * r[v] + 0.041668389F;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) q[v] = q[v] * r[v] + 0.166665211F;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) q[v] = q[v] * r[v] + 0.49999994F;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) {
+    const F32 e = (q[v] * r[v]) * r[v] + r[v] + 1.0F;
+    x[v] = (F32)((I32)e + ((I32)shifted[v] << 23));
+  }
+}
+static inline F32 exp_in_range(F32 x) {
+  F32 one[1] = {x};
+  exp_in_range(one);
+  return one[0];
 }
 
 // For every x that is not NaN; zero where the result would be below the normal numbers.
