@@ -41,6 +41,14 @@ void over_pixels(const Executor& executor, std::int64_t pixels, Kernel kernel) {
   });
 }
 
+// See UpsampleArgs.
+bool lines_known(const std::vector<PlaneOut>& planes, std::int64_t width) {
+  constexpr std::int64_t kLine = 64 / sizeof(float);
+  return width % kLine == 0 && std::all_of(planes.begin(), planes.end(), [](const auto& plane) {
+           return reinterpret_cast<std::uintptr_t>(plane.data + kColumnsBeforeLine) % 64 == 0;
+         });
+}
+
 Status validate(Activation activation, const LogitsView& logits, const PostprocessTarget& target) {
   // Column indices are 32 bits wide.
   const auto fits = [](std::int64_t n) { return n >= 1 && n <= INT32_MAX - kMaxLanes; };
@@ -75,8 +83,8 @@ Status validate(Activation activation, const LogitsView& logits, const Postproce
 
 }  // namespace
 
-PostprocessRunner::PostprocessRunner(Activation activation, Isa isa)
-    : kernels_(postprocess_kernels(isa)), activation_(activation) {}
+PostprocessRunner::PostprocessRunner(Activation activation, Isa isa, std::int64_t past_caches)
+    : kernels_(postprocess_kernels(isa)), activation_(activation), past_caches_(past_caches) {}
 
 Status PostprocessRunner::run(const LogitsView& logits, const PostprocessTarget& target,
                               const Executor& executor) {
@@ -218,6 +226,8 @@ void PostprocessRunner::upsample(const LogitsView& source, const PostprocessTarg
   plan_.prepare(source.height, source.width, target.height, target.width, has_nonfinite);
 
   const bool has_denominator = activation_ == Activation::kSoftmax && channels > 1;
+  const std::int64_t bytes_out =
+      target.height * target.width * ((out_.labels_are_uint8 ? 1 : 4) + 4 * out_.plane_count);
   const UpsampleArgs args = {logits_,
                              source.width,
                              pixel_activation(activation_),
@@ -229,18 +239,17 @@ void PostprocessRunner::upsample(const LogitsView& source, const PostprocessTarg
                              plan_.right.data(),
                              plan_.x_fraction.data(),
                              plan_.y_fraction.data(),
-                             out_};
-  // Each worker has its scratch, and takes the next band when it is done with one: bands differ
-  // much in cost.
-  std::atomic<std::size_t> next_band = 0;
+                             out_,
+                             bytes_out >= past_caches_,
+                             lines_known(planes_, target.width)};
+  // Each worker has its scratch. Bands differ much in cost.
+  shares_.deal(static_cast<std::int64_t>(plan_.bands.size()), workers);
   executor.run(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t worker = begin; worker < end; ++worker) {
       const UpsampleScratch& scratch = scratch_[static_cast<std::size_t>(worker)];
-      for (;;) {
-        const std::size_t band = next_band.fetch_add(1, std::memory_order_relaxed);
-        if (band >= plan_.bands.size()) break;
-        kernels_.upsample(args, plan_.bands[band], scratch);
-      }
+      shares_.work(worker, [&](std::int64_t band) {
+        kernels_.upsample(args, plan_.bands[static_cast<std::size_t>(band)], scratch);
+      });
     }
   });
 }

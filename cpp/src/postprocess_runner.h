@@ -14,7 +14,10 @@ namespace etseg {
 
 class PostprocessRunner {
  public:
-  PostprocessRunner(Activation activation, Isa isa);
+  // Maps of at least so many bytes are not expected to be found in a cache by whoever reads them.
+  static constexpr std::int64_t kPastCaches = std::int64_t{16} << 20;
+
+  PostprocessRunner(Activation activation, Isa isa, std::int64_t past_caches = kPastCaches);
 
   // As Postprocessor::run.
   Status run(const LogitsView& logits, const PostprocessTarget& target, const Executor& executor);
@@ -31,6 +34,7 @@ class PostprocessRunner {
 
   const PostprocessKernels& kernels_;
   const Activation activation_;
+  const std::int64_t past_caches_;
 
   // Of the call.
   const float* interleaved_ = nullptr;  // the logits, if they are channels-last

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <random>
 #include <vector>
 
@@ -57,56 +58,80 @@ inline Field smooth(std::int64_t channels, Size size, float range, unsigned seed
   return field;
 }
 
-// The maps of one run, between guards.
+template <typename T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+  LineAllocator() = default;
+  template <typename U>
+  explicit LineAllocator(const LineAllocator<U>&) {}
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
+  void deallocate(T* memory, std::size_t) { ::operator delete(memory, kLine); }
+  bool operator==(const LineAllocator&) const = default;
+};
+template <typename T>
+using LineVector = std::vector<T, LineAllocator<T>>;
+
+// The maps of one run, between guards. They begin `shift` elements behind the start of a cache
+// line: 4 as numpy's large arrays do.
 struct Maps {
   static constexpr std::size_t kGuard = 64;
   Size size;
   etseg::LabelType type;
-  std::vector<std::uint8_t> label_bytes;
-  std::vector<std::vector<float>> plane_values;
+  std::size_t label_begin, plane_begin;
+  LineVector<std::uint8_t> label_bytes;
+  std::vector<LineVector<float>> plane_values;
   std::vector<etseg::ProbabilityPlane> planes;
 
-  Maps(Size s, etseg::LabelType t, const std::vector<std::int64_t>& labels)
+  Maps(Size s, etseg::LabelType t, const std::vector<std::int64_t>& labels, std::size_t shift = 4)
       : size(s),
         type(t),
-        label_bytes(2 * kGuard + pixels() * (t == etseg::LabelType::kInt32 ? 4 : 1), 0xA5) {
+        label_begin(kGuard + shift * element()),
+        plane_begin(kGuard + shift),
+        label_bytes(label_begin + pixels() * element() + kGuard, 0xA5) {
     plane_values.resize(labels.size());
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      plane_values[i].assign(pixels() + 2 * kGuard, -77.0F);
-      planes.push_back({labels[i], plane_values[i].data() + kGuard});
+      plane_values[i].assign(plane_begin + pixels() + kGuard, -77.0F);
+      planes.push_back({labels[i], plane_values[i].data() + plane_begin});
     }
   }
+  std::size_t element() const { return type == etseg::LabelType::kInt32 ? 4 : 1; }
   std::size_t pixels() const { return static_cast<std::size_t>(size.height * size.width); }
   etseg::PostprocessTarget target() {
-    return {size.height, size.width, label_bytes.data() + kGuard, type, planes};
+    return {size.height, size.width, label_bytes.data() + label_begin, type, planes};
   }
   std::int64_t label(std::size_t i) const {
-    if (type == etseg::LabelType::kUint8) return label_bytes[kGuard + i];
+    if (type == etseg::LabelType::kUint8) return label_bytes[label_begin + i];
     std::int32_t value;
-    std::memcpy(&value, label_bytes.data() + kGuard + 4 * i, 4);
+    std::memcpy(&value, label_bytes.data() + label_begin + 4 * i, 4);
     return value;
   }
   float probability(std::size_t plane, std::size_t i) const {
-    return plane_values[plane][kGuard + i];
+    return plane_values[plane][plane_begin + i];
   }
   bool guards_intact() const {
     bool intact = true;
-    for (std::size_t i = 0; i < kGuard; ++i) {
-      intact = intact && label_bytes[i] == 0xA5 && label_bytes[label_bytes.size() - 1 - i] == 0xA5;
-      for (const auto& values : plane_values) {
-        intact = intact && values[i] == -77.0F && values[values.size() - 1 - i] == -77.0F;
+    for (std::size_t i = 0; i < label_begin; ++i) intact = intact && label_bytes[i] == 0xA5;
+    for (const auto& values : plane_values) {
+      for (std::size_t i = 0; i < plane_begin; ++i) intact = intact && values[i] == -77.0F;
+      for (std::size_t i = 1; i <= kGuard; ++i) {
+        intact = intact && values[values.size() - i] == -77.0F;
       }
+    }
+    for (std::size_t i = 1; i <= kGuard; ++i) {
+      intact = intact && label_bytes[label_bytes.size() - i] == 0xA5;
     }
     return intact;
   }
   bool same_bits(const Maps& other) const {
     bool same =
-        label_bytes == other.label_bytes && plane_values.size() == other.plane_values.size();
-    for (std::size_t p = 0; same && p < plane_values.size(); ++p) {
-      same = std::memcmp(plane_values[p].data(), other.plane_values[p].data(),
-                         plane_values[p].size() * sizeof(float)) == 0;
+        pixels() == other.pixels() && type == other.type && planes.size() == other.planes.size() &&
+        std::memcmp(label_bytes.data() + label_begin, other.label_bytes.data() + other.label_begin,
+                    pixels() * element()) == 0;
+    for (std::size_t p = 0; same && p < planes.size(); ++p) {
+      same = std::memcmp(planes[p].data, other.planes[p].data, pixels() * sizeof(float)) == 0;
     }
-    return same;
+    return same && guards_intact() && other.guards_intact();
   }
 };
 

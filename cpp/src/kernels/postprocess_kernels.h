@@ -78,6 +78,10 @@ struct ClassifyArgs {
 inline constexpr std::int64_t kMaxBandRows = 16;
 inline constexpr std::int64_t kMaxLanes = 16;
 
+// Where numpy's large arrays lie: 16 bytes behind the start of a page. How a row is cut into blocks
+// may show in a map's last bit, and so must not follow from where its memory happens to lie.
+inline constexpr std::int64_t kColumnsBeforeLine = 12;
+
 // Target rows that lie between the same two source rows, evenly spaced.
 struct UpsampleBand {
   std::int64_t y;      // first target row
@@ -101,6 +105,11 @@ struct UpsampleArgs {
   const float* x_fraction;
   const float* y_fraction;  // per target row: the weight of the lower source row
   MapsOut out;
+  // The maps are larger than the caches, and are better written past them.
+  bool past_caches;
+  // Cache lines begin at column kColumnsBeforeLine of every row of every plane. Where vectors are
+  // as long as a line, blocks of columns begin there too.
+  bool lines_known;
 };
 
 // Of one thread.

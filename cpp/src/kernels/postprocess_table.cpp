@@ -14,6 +14,7 @@ void exp_of_array(const float* x, float* y, std::int64_t n) {
 void upsample(const UpsampleArgs& args, const UpsampleBand& band, const UpsampleScratch& scratch) {
   upsample_labels(args, band, scratch);
   if (args.out.plane_count > 0) upsample_planes(args, band, scratch);
+  if (args.past_caches) end_streams();
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ struct Block {
   // Are the source columns from `base` on, one vector of them, all that is needed? Then a permute
   // spreads them; `left` and `right` count from `base`.
   bool one_vector;
+  bool past_caches;  // the planes' part of each row is a cache line, to be streamed
   std::int64_t base;
   I32 left, right;
   F32 fraction;
@@ -22,6 +23,7 @@ static inline Block make_block(const UpsampleArgs& args, std::int64_t x) {
   block.x = x;
   const std::int64_t rest = args.target_width - x;
   block.lanes = rest < kLanes ? rest : kLanes;
+  block.past_caches = false;
   block.first = args.left[x];
   block.last = args.right[x + kLanes - 1];
   block.base = block.first < args.width - kLanes ? block.first : args.width - kLanes;

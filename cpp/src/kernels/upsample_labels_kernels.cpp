@@ -18,6 +18,16 @@ void fill(const UpsampleArgs& args, const UpsampleBand& band, std::int64_t begin
       std::int32_t* to = static_cast<std::int32_t*>(args.out.labels) + at;
       const I32 labels = broadcast_int(label);
       std::int64_t i = 0;
+      if (args.past_caches) {
+        const auto misplaced = reinterpret_cast<std::uintptr_t>(to) % 64;
+        if (misplaced % 4 == 0 && count >= 64) {
+          for (; i < static_cast<std::int64_t>((64 - misplaced) % 64 / 4); ++i) to[i] = label;
+          for (; i + 16 <= count; i += 16) {
+#pragma GCC unroll 4
+            for (int v = 0; v < 16; v += kLanes) stream(to + i + v, labels);
+          }
+        }
+      }
       for (; i + kLanes <= count; i += kLanes) store(to + i, labels);
       store_part(to + i, labels, count - i);
     }

@@ -1,15 +1,9 @@
 // Probability maps of upsampled logits, one vector of columns by one band of rows at a time.
-#include "kernels/upsample_block.h"
+#include "kernels/softmax_by_ratios.h"
+#include "kernels/upsample_maps.h"
 
 namespace etseg::ETSEG_ISA_NAMESPACE {
 namespace {
-
-// The classes that count in the denominators between some source columns, and those asked for.
-struct ClassList {
-  std::int32_t* classes;
-  std::int64_t count = 0;
-  std::int64_t first = 0, last = -1;  // source columns
-};
 
 // Lists are made for more columns than one block's, to be made less often.
 constexpr std::int64_t kListedColumns = 32;
@@ -74,104 +68,6 @@ std::int32_t steady_label(const UpsampleArgs& args, const UpsampleBand& band, co
   return is_steady(args, band, block, last) ? last : -1;
 }
 
-// Writes a block of a map from its first row down.
-class MapRows {
- public:
-  MapRows(const UpsampleArgs& args, const UpsampleBand& band, const Block& block, std::int64_t p)
-      : to_(args.out.planes[p].data + band.y * args.target_width + block.x),
-        stride_(args.target_width),
-        lanes_(block.lanes) {}
-  void put(F32 value) {
-    store_part(to_, value, lanes_);
-    to_ += stride_;
-  }
-
- private:
-  float* to_;
-  const std::int64_t stride_;
-  const std::int64_t lanes_;
-};
-
-// Powers are kept within e^-kDeepest and e^kMaxLabelGap: a class that is held at -kDeepest in one
-// row and less than kSteepest above that in the other weighs next to nothing in both. One that
-// changes by more within a band is too steep for a geometric sequence.
-constexpr float kDeepest = 64.0F;
-constexpr float kSteepest = 36.0F;
-
-// Adds kClasses sequences, each a vector of powers in the first row and one of ratios of every row
-// to the one before, to the sums of the rows.
-template <int kClasses>
-void add_sequences(const float* slots, const std::int32_t* classes, std::int64_t rows, F32* sums) {
-  F32 power[kClasses];
-  F32 ratio[kClasses];
-  // Unrolled, they stay in registers.
-#pragma GCC unroll 8
-  for (int k = 0; k < kClasses; ++k) {
-    const float* slot = slots + 2 * kLanes * classes[k];
-    power[k] = load<F32>(slot);
-    ratio[k] = load<F32>(slot + kLanes);
-  }
-  for (std::int64_t j = 0; j < rows; ++j) {
-    F32 sum = sums[j];
-#pragma GCC unroll 8
-    for (int k = 0; k + 1 < kClasses; k += 2) sum += power[k] + power[k + 1];
-    if (kClasses % 2 != 0) sum += power[kClasses - 1];
-    sums[j] = sum;
-#pragma GCC unroll 8
-    for (int k = 0; k < kClasses; ++k) power[k] *= ratio[k];
-  }
-}
-
-// Down a column every logit is a straight line, so its powers at evenly spaced rows are a geometric
-// sequence: two exponentials per class and band, then one multiplication per row. False if the
-// band is too steep for that; then nothing has been written.
-[[gnu::noinline]] bool softmax_by_ratios(const UpsampleArgs& args, const UpsampleBand& band,
-                                         const Block& whole_block, const ClassList& list,
-                                         std::int32_t steady, float* slots) {
-  const Block block = whole_block;  // a copy is known not to change with the stores below
-  const SourceRows source = source_rows(args, band);
-  const std::int64_t rows = band.rows;
-  const F32 first_fraction = broadcast(args.y_fraction[band.y]);
-  const F32 last_fraction = broadcast(args.y_fraction[band.y + rows - 1]);
-  const F32 per_step = broadcast(1.0F / static_cast<float>(rows - 1));
-  const Line reference = line_of_class(source, block, steady);
-  F32 steepest = {};
-  for (std::int64_t i = 0; i < list.count; ++i) {
-    const std::int32_t c = list.classes[i];
-    const Line line = line_of_class(source, block, c) - reference;
-    const F32 from = at_least(-kDeepest, at_fraction(line, first_fraction));
-    const F32 to = at_least(-kDeepest, at_fraction(line, last_fraction));
-    const F32 change = to - from;
-    steepest = max((F32)((I32)change & 0x7FFFFFFF), steepest);
-    store(slots + 2 * kLanes * c, exp_in_range(from));
-    store(slots + 2 * kLanes * c + kLanes, exp_in_range(change * per_step));
-  }
-  if (any(steepest > kSteepest)) return false;
-
-  constexpr int kTogether = kLanes == 16 ? 8 : 4;  // as the registers allow
-  F32 sums[kMaxBandRows];
-  for (std::int64_t j = 0; j < rows; ++j) sums[j] = F32{};
-  std::int64_t i = 0;
-  for (; i + kTogether <= list.count; i += kTogether) {
-    add_sequences<kTogether>(slots, list.classes + i, rows, sums);
-  }
-  for (; i + 2 <= list.count; i += 2) add_sequences<2>(slots, list.classes + i, rows, sums);
-  for (; i < list.count; ++i) add_sequences<1>(slots, list.classes + i, rows, sums);
-  for (std::int64_t j = 0; j < rows; ++j) sums[j] = 1.0F / sums[j];
-
-  for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
-    const float* slot = slots + 2 * kLanes * args.out.planes[p].label;
-    F32 power = load<F32>(slot);
-    const F32 ratio = load<F32>(slot + kLanes);
-    MapRows map(args, band, block, p);
-    for (std::int64_t j = 0; j < rows; ++j) {
-      map.put(power * sums[j]);
-      power *= ratio;
-    }
-  }
-  return true;
-}
-
 // One exponential per class and pixel. Without a steady label, relative to the greatest class of
 // each pixel, which takes another look at the classes.
 template <bool kSteady>
@@ -211,8 +107,9 @@ template <bool kSteady>
   }
   for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
     const Line line = line_of_class(source, block, args.out.planes[p].label) - reference;
-    MapRows map(args, band, block, p);
-    for (std::int64_t j = 0; j < band.rows; ++j) map.put(exp(relative(line, j)) * sums[j]);
+    write_map(args, band, block, p, [&](auto map) {
+      for (std::int64_t j = 0; j < band.rows; ++j) map.put(exp(relative(line, j)) * sums[j]);
+    });
   }
 }
 
@@ -229,16 +126,19 @@ template <bool kSteady>
     const std::int64_t label = args.out.planes[p].label;
     const bool complement = one_channel && label == 1;
     const Line line = line_of_class(source, block, one_channel ? 0 : label);
-    MapRows map(args, band, block, p);
     if (activation == PixelActivation::kNone && !complement && !args.has_nonfinite) {
-      for (std::int64_t j = 0; j < rows; ++j) map.put(at_fraction(line, broadcast(fractions[j])));
+      write_map(args, band, block, p, [&](auto map) {
+        for (std::int64_t j = 0; j < rows; ++j) map.put(at_fraction(line, broadcast(fractions[j])));
+      });
       continue;
     }
-    for (std::int64_t j = 0; j < rows; ++j) {
-      const F32 value =
-          one_channel_probability(activation, at_fraction(line, broadcast(fractions[j])));
-      map.put(bad ? broadcast(kNaN) : complement ? 1.0F - value : value);
-    }
+    write_map(args, band, block, p, [&](auto map) {
+      for (std::int64_t j = 0; j < rows; ++j) {
+        const F32 value =
+            one_channel_probability(activation, at_fraction(line, broadcast(fractions[j])));
+        map.put(bad ? broadcast(kNaN) : complement ? 1.0F - value : value);
+      }
+    });
   }
 }
 
@@ -247,8 +147,13 @@ template <bool kSteady>
 void upsample_planes(const UpsampleArgs& args, const UpsampleBand& band,
                      const UpsampleScratch& scratch) {
   ClassList list = {scratch.classes};
-  for (std::int64_t x = 0; x < args.target_width; x += kLanes) {
-    const Block block = make_block(args, x);
+  constexpr bool kBlockIsLine = kCanStream && kLanes * sizeof(float) == 64;
+  const bool by_lines = kBlockIsLine && args.past_caches && args.target_width % kLanes == 0;
+  Block block;
+  for (std::int64_t x = 0; x < args.target_width; x += block.lanes) {
+    block = make_block(args, x);
+    if (by_lines && x == 0) block.lanes = kColumnsBeforeLine;
+    block.past_caches = by_lines && args.lines_known && block.lanes == kLanes;
     if (args.logits.channels == 1 || args.activation == PixelActivation::kNone) {
       planes_by_themselves(args, band, block);
       continue;
