@@ -118,39 +118,56 @@ static void stretch_columns(const BlockColumns& block, const std::int32_t* first
   }
 }
 
+// Columns k to k + kLanes of one channel of the sums, as rows of the result before the scale.
+static inline void load_block(const BlockResult& block, int channel, std::int64_t k,
+                              F32 (&m)[kLanes]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+    m[i] = load<F32>(block.sums + ((k + i) * 3 + channel) * kLanes);
+  }
+  transpose(m);
+}
+
+// Writes what is no whole square in its place: `values` are its rows.
+[[gnu::noinline]] static void write_part(const BlockResult& block, const float* values,
+                                         std::int64_t k, int plane, const float* row_scale) {
+  const std::int64_t left = block.width - k;
+  const int count = left < kLanes ? static_cast<int>(left) : kLanes;
+  for (int r = 0; r < block.rows; ++r) {
+    float* row = block.out + plane * block.plane_pitch + r * block.width;
+    const F32 result = load<F32>(values + r * kLanes) * row_scale[r] + block.bias[plane];
+    float lane[kLanes];
+    store(lane, result);
+    for (int i = 0; i < count; ++i) {
+      row[block.mirrored ? block.width - 1 - k - i : k + i] = lane[i];
+    }
+  }
+}
+
 static void write_block(const BlockResult& block) {
-  for (int from = 0; from < block.channels; ++from) {
+  for (int plane = 0; plane < 3; ++plane) {
+    const int channel = block.channels == 1 ? 0 : plane;
+    float row_scale[kLanes] = {};
+    for (int r = 0; r < block.rows; ++r) {
+      row_scale[r] = block.scale[plane] * (block.row_norm != nullptr ? block.row_norm[r] : 1.0f);
+    }
     for (std::int64_t k = 0; k < block.width; k += kLanes) {
-      F32 m[kLanes];
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) {
-        m[i] = load<F32>(block.sums + ((k + i) * 3 + from) * kLanes);
-      }
-      transpose(m);
-      float values[kLanes * kLanes];
-#pragma GCC unroll 16
-      for (int r = 0; r < kLanes; ++r) store(values + r * kLanes, m[r]);
       const F32 column_norm =
           block.column_norm != nullptr ? load<F32>(block.column_norm + k) : broadcast(1.0f);
-      const std::int64_t left = block.width - k;
-      const int count = left < kLanes ? static_cast<int>(left) : kLanes;
-      for (int r = 0; r < block.rows; ++r) {
-        const float row_norm = block.row_norm != nullptr ? block.row_norm[r] : 1.0f;
-        const F32 value = load<F32>(values + r * kLanes) * column_norm;
-        for (int c = from; c < (block.channels == 1 ? 3 : from + 1); ++c) {
-          const F32 result = value * (block.scale[c] * row_norm) + block.bias[c];
-          float* row = block.out + c * block.plane_pitch + r * block.width;
-          if (count == kLanes && !block.mirrored) {
-            store(row + k, result);
-            continue;
-          }
-          float lane[kLanes];
-          store(lane, result);
-          for (int i = 0; i < count; ++i) {
-            row[block.mirrored ? block.width - 1 - k - i : k + i] = lane[i];
-          }
+      F32 m[kLanes];
+      load_block(block, channel, k, m);
+      if (block.rows == kLanes && k + kLanes <= block.width && !block.mirrored) {
+        float* to = block.out + plane * block.plane_pitch + k;
+#pragma GCC unroll 16
+        for (int r = 0; r < kLanes; ++r, to += block.width) {
+          store(to, m[r] * column_norm * row_scale[r] + block.bias[plane]);
         }
+        continue;
       }
+      float values[kLanes * kLanes];
+#pragma GCC unroll 16
+      for (int r = 0; r < kLanes; ++r) store(values + r * kLanes, m[r] * column_norm);
+      write_part(block, values, k, plane, row_scale);
     }
   }
 }
