@@ -227,7 +227,8 @@ def test_the_loop_may_be_gone(
     run(leave())
     run(main())
     images.pop().gate.set()
-    wait_until(lambda: gone() is None)
+    # Python 3.13 leaves a cycle of any task that it cancels at the end.
+    wait_until(lambda: gc.collect() >= 0 and gone() is None)
     run(main())
     assert caplog.records == []
 
