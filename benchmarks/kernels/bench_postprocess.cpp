@@ -1,6 +1,7 @@
-// Postprocessing against the memory it writes: milliseconds (median) into fresh and into reused
-// arrays, and the ratio to filling fresh arrays of the same size on one thread, as numpy.full does.
-// One line for each case, instruction set (ETSEG_ISA: that one only) and number of threads.
+// Postprocessing against the memory it writes and reads: milliseconds (median) into fresh and into
+// reused arrays, the ratio to filling fresh arrays of the same size on one thread, as numpy.full
+// does, and of the reused time to reading the logits once on as many threads. One line for each
+// case, instruction set (ETSEG_ISA: that one only) and number of threads.
 //   bench_postprocess [rounds] [part of a case's name] [logits.bin]
 // logits.bin: float32 21x257x257 of a real network; without it, a synthetic field.
 #include <sys/mman.h>
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -60,10 +62,11 @@ class TwoThreads final : public etseg::Executor {
   std::thread worker_;
 };
 
-// Untouched memory, in huge pages where the system grants them, as numpy asks for.
+// Untouched memory, in huge pages where the system grants them, as numpy asks for, and as far
+// behind the start of a page as numpy's large arrays are.
 class Fresh {
  public:
-  explicit Fresh(std::size_t bytes) : bytes_(bytes) {
+  explicit Fresh(std::size_t bytes) : bytes_(bytes + kOffset) {
     data_ = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data_ == MAP_FAILED) std::abort();
     if (bytes_ >= (std::size_t{4} << 20)) madvise(data_, bytes_, MADV_HUGEPAGE);
@@ -71,9 +74,10 @@ class Fresh {
   ~Fresh() { munmap(data_, bytes_); }
   Fresh(const Fresh&) = delete;
   Fresh& operator=(const Fresh&) = delete;
-  void* data() { return data_; }
+  void* data() { return static_cast<char*>(data_) + kOffset; }
 
  private:
+  static constexpr std::size_t kOffset = 16;
   std::size_t bytes_;
   void* data_;
 };
@@ -89,6 +93,21 @@ double milliseconds(F body) {
   body();
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
       .count();
+}
+
+// One pass over values [begin, end), past whose last whole 128 bytes nothing is read.
+void read_once(const float* values, std::int64_t begin, std::int64_t end) {
+  using Vector = std::uint64_t __attribute__((vector_size(16)));
+  static std::atomic<std::uint64_t> sink = 0;
+  Vector seen[8] = {};
+  for (std::int64_t i = begin; i + 32 <= end; i += 32) {
+    for (int k = 0; k < 8; ++k) {
+      Vector v;
+      std::memcpy(&v, values + i + 4 * k, sizeof v);
+      seen[k] |= v;
+    }
+  }
+  for (const Vector& v : seen) sink.fetch_or(v[0] | v[1], std::memory_order_relaxed);
 }
 
 // Blobs as a network that upsamples a coarse grid gives them: waves of a few periods per class.
@@ -112,12 +131,16 @@ struct Case {
   etseg::Activation activation;
   std::int64_t channels, source, height, width;
   std::int64_t planes;
+  bool interleaved = false;  // channels-last
 };
 
 constexpr Case kCases[] = {
     {"selfie 256, model size, 1 plane", etseg::Activation::kNone, 1, 256, 256, 256, 1},
     {"deeplab 257, model size", etseg::Activation::kSoftmax, 21, 257, 257, 257, 0},
     {"deeplab 257, model size, 1 plane", etseg::Activation::kSoftmax, 21, 257, 257, 257, 1},
+    {"deeplab 257, channels-last", etseg::Activation::kSoftmax, 21, 257, 257, 257, 0, true},
+    {"deeplab 257, channels-last, 1 plane", etseg::Activation::kSoftmax, 21, 257, 257, 257, 1,
+     true},
     {"selfie 256 to 640x480, 1 plane", etseg::Activation::kNone, 1, 256, 480, 640, 1},
     {"selfie 256 to 12 MP, 1 plane", etseg::Activation::kNone, 1, 256, 3024, 4032, 1},
     {"deeplab 257 to 640x480", etseg::Activation::kSoftmax, 21, 257, 480, 640, 0},
@@ -127,6 +150,7 @@ constexpr Case kCases[] = {
     {"deeplab 257 to 12 MP", etseg::Activation::kSoftmax, 21, 257, 3024, 4032, 0},
     {"deeplab 257 to 12 MP, 1 plane", etseg::Activation::kSoftmax, 21, 257, 3024, 4032, 1},
     {"deeplab 257 to 12 MP, 3 planes", etseg::Activation::kSoftmax, 21, 257, 3024, 4032, 3},
+    {"deeplab 257 to 12 MP, 21 planes", etseg::Activation::kSoftmax, 21, 257, 3024, 4032, 21},
 };
 
 void measure(const Case& item, const std::vector<float>& logits, int rounds) {
@@ -136,14 +160,16 @@ void measure(const Case& item, const std::vector<float>& logits, int rounds) {
   const auto target_in = [&](void* memory, std::vector<etseg::ProbabilityPlane>& planes) {
     planes.clear();
     for (std::int64_t p = 0; p < item.planes; ++p) {
-      const std::int64_t label = (15 * (p + 1)) % etseg::label_count(item.channels);
+      const std::int64_t label = (15 + p) % etseg::label_count(item.channels);
       planes.push_back(
           {label, static_cast<float*>(memory) + pixels * static_cast<std::size_t>(p + 1)});
     }
     return etseg::PostprocessTarget{item.height, item.width, memory, etseg::LabelType::kInt32,
                                     planes};
   };
-  const etseg::LogitsView view = {logits.data(), item.channels, item.source, item.source};
+  const etseg::LogitsView view = {
+      logits.data(), item.channels, item.source, item.source,
+      item.interleaved ? etseg::LogitsLayout::kInterleaved : etseg::LogitsLayout::kPlanar};
   std::vector<etseg::ProbabilityPlane> planes;
   const char* forced = std::getenv("ETSEG_ISA");
   for (const etseg::Isa isa : etseg::supported_isas()) {
@@ -154,7 +180,7 @@ void measure(const Case& item, const std::vector<float>& logits, int rounds) {
       std::optional<TwoThreads> two;  // its second thread is busy even when it waits
       if (threads == 2) two.emplace();
       const etseg::Executor& executor = two ? static_cast<const etseg::Executor&>(*two) : serial;
-      std::vector<double> full, fresh, warm;
+      std::vector<double> full, fresh, warm, read;
       for (int round = 0; round < rounds; ++round) {
         {
           Fresh memory(bytes);
@@ -171,12 +197,20 @@ void measure(const Case& item, const std::vector<float>& logits, int rounds) {
         }
         const auto target = target_in(reused.data(), planes);
         warm.push_back(milliseconds([&] { ok = runner.run(view, target, executor).ok() && ok; }));
+        const auto values = static_cast<std::int64_t>(logits.size());
+        read.push_back(milliseconds([&] {
+          executor.run(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
+            read_once(logits.data(), values * begin / threads, values * end / threads);
+          });
+        }));
         if (!ok) std::abort();
       }
       std::printf(
-          "%-34s %-8s %d thread%s  fresh %7.3f ms (%5.2f x full)  reused %7.3f ms (%5.2f x full)\n",
+          "%-35s %-8s %d thread%s  fresh %7.3f ms (%5.2f x full)  reused %7.3f ms (%5.2f x full, "
+          "%6.2f x read)\n",
           item.name, isa_name(isa), threads, threads == 1 ? " " : "s", median(fresh),
-          median(fresh) / median(full), median(warm), median(warm) / median(full));
+          median(fresh) / median(full), median(warm), median(warm) / median(full),
+          median(warm) / median(read));
       std::fflush(stdout);
     }
   }
