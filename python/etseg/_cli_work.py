@@ -129,9 +129,7 @@ class Work:
     def _finish(self, index: int, outcome: SegmentationResult | EtsegError) -> Item:
         name = self._photos[index].name
         if isinstance(outcome, EtsegError):
-            # What a Whole raises, forward() may have put into words of its own.
-            cause = outcome.__cause__
-            return Item(name, cause if isinstance(cause, EtsegError) else outcome)
+            return Item(name, outcome)
         written = self._plan.of(index)
         try:
             for kind, path in written.items():

@@ -257,11 +257,9 @@ _loud_level = 0
 def _quiet() -> Iterator[None]:
     """OpenCV's log is silent while any call is in here, and then as it was before."""
     global _quiet_calls, _loud_level
-    from cv2.utils import logging as log
-
     with _quiet_lock:
         if _quiet_calls == 0:
-            _loud_level = log.setLogLevel(log.LOG_LEVEL_SILENT)
+            _loud_level = _set_log_level(0)  # LOG_LEVEL_SILENT
         _quiet_calls += 1
     try:
         yield
@@ -269,4 +267,15 @@ def _quiet() -> Iterator[None]:
         with _quiet_lock:
             _quiet_calls -= 1
             if _quiet_calls == 0:
-                log.setLogLevel(_loud_level)
+                _set_log_level(_loud_level)
+
+
+def _set_log_level(level: int) -> int:
+    """Sets OpenCV's and returns what it was."""
+    import cv2
+
+    if hasattr(cv2, "setLogLevel"):  # until 4.12
+        return int(cv2.setLogLevel(level))
+    from cv2.utils import logging as log
+
+    return int(log.setLogLevel(level))

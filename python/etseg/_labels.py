@@ -5,10 +5,10 @@ from __future__ import annotations
 import copyreg
 import operator
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum, EnumMeta, IntEnum
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ._errors import InvalidConfigError, InvalidUserInputError, LabelError
 
@@ -18,6 +18,8 @@ Label = IntEnum | str | int
 Labels = type[IntEnum] | Sequence[str] | Mapping[Any, str]
 
 _ARGMAX = "ARGMAX"
+
+T = TypeVar("T")
 
 
 class DeeplabLabel(IntEnum):
@@ -199,7 +201,7 @@ class LabelSet:
             if member is None:
                 raise self._unknown(label)
             return member
-        if isinstance(label, bool) or type(label).__name__ == "bool":  # numpy's bool has an index
+        if isinstance(label, bool) or type(label).__name__ in ("bool", "bool_"):  # numpy's
             raise self._unknown(label, "; a bool is not an index")
         try:
             index = operator.index(label)  # type: ignore[arg-type]
@@ -223,3 +225,37 @@ class LabelSet:
         shown = ", ".join(member.name for member in self.members[:30])
         more = f", ... ({len(self.members)} in all)" if len(self.members) > 30 else ""
         return LabelError(f"{label!r} is not a label of this model{hint}. Valid: {shown}{more}")
+
+
+class ByLabel(Mapping[IntEnum, T]):
+    """What is known of labels, read-only; a key is a member, name or index, as for a result.
+
+    Iterates over members, in the order of their indices.
+    """
+
+    def __init__(self, labels: LabelSet, values: dict[IntEnum, T]) -> None:
+        self._labels = labels
+        self._values = values
+
+    def __getitem__(self, key: object) -> T:
+        """The value of a label.
+
+        Raises:
+            LabelError: (a KeyError) there is no such label, or nothing is known of it.
+        """
+        member = self._labels.find(key)
+        if member is None or member not in self._values:
+            raise LabelError(
+                f"there is nothing for {getattr(member, 'name', _ARGMAX)}. There is for: "
+                + (", ".join(each.name for each in self._values) or "no label")
+            )
+        return self._values[member]
+
+    def __iter__(self) -> Iterator[IntEnum]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr({member.name: value for member, value in self._values.items()})

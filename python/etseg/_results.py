@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ._errors import InvalidUserInputError, LabelError
 from ._grid import Cells, at_size, cells
 from ._kept_image import KeptImage
-from ._labels import Label, LabelSet
+from ._labels import ByLabel, Label, LabelSet
 from ._limits import Limits
 from ._palettes import Palette, colours
 from ._shapes import Area, Contour, areas, box, contours
@@ -112,30 +112,39 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         areas = self.areas()
         return tuple(member for member in self._labels.members if areas[member].pixels)
 
-    def areas(self) -> dict[IntEnum, Area]:
+    def areas(self) -> Mapping[IntEnum, Area]:
         """How much of the image each label covers; a label that is nowhere has 0 pixels.
+
+        A key is a member, name or index.
 
         Raises:
             InvalidUserInputError: ARGMAX was changed, and holds what is no index.
         """
         pixels = areas(self._cells(), len(self._labels))
         total = self._image_size[0] * self._image_size[1]
-        return {
-            member: Area(int(count), int(count) / total)
-            for member, count in zip(self._labels.members, pixels, strict=True)
-        }
+        return ByLabel(
+            self._labels,
+            {
+                member: Area(int(count), int(count) / total)
+                for member, count in zip(self._labels.members, pixels, strict=True)
+            },
+        )
 
-    def boxes(self) -> dict[IntEnum, tuple[int, int, int, int]]:
+    def boxes(self) -> Mapping[IntEnum, tuple[int, int, int, int]]:
         """The box around all pixels of each label that is there: (x0, y0, x1, y1), half-open.
 
-        ``image[y0:y1, x0:x1]`` is the part of the image in the box.
+        ``image[y0:y1, x0:x1]`` is the part of the image in the box. A key is a member, name or
+        index.
 
         Raises:
             InvalidUserInputError: ARGMAX was changed, and holds what is no index.
         """
         cells = self._cells()
         pixels = areas(cells, len(self._labels))
-        return {member: box(cells, member) for member in self._labels.members if pixels[member]}
+        return ByLabel(
+            self._labels,
+            {member: box(cells, member) for member in self._labels.members if pixels[member]},
+        )
 
     def mask(self, label: Label, threshold: float | None = None) -> npt.NDArray[np.bool_]:
         """Where a label is: bool (H, W), of the maps' size.

@@ -202,6 +202,8 @@ def _from_base64(text: str | bytes) -> bytes | None:
 def _as_array(image: object) -> npt.NDArray[Any]:
     try:
         return np.asarray(image)
+    except EtsegError:  # of the image's own __array__, and told there
+        raise
     except (TypeError, ValueError, AttributeError) as error:
         raise InvalidUserInputError(
             f"the {type(image).__name__} given does not become an array: {error}; {_EXPECTED}"

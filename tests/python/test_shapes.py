@@ -153,7 +153,18 @@ class TestAreas:
             g: etseg.Area(0, 0.0),
             b: etseg.Area(1, 1 / 6),
         }
-        assert result.areas()[2].pixels == 1  # members are integers
+        for key in (b, "B", "b", 2, np.int64(2)):
+            assert result.areas()[key].pixels == 1
+            assert result.boxes()[key] == (2, 0, 3, 1)
+        assert list(result.boxes()) == [r, b]
+        assert "G" in result.areas()
+        assert "G" not in result.boxes()
+        with pytest.raises(etseg.LabelError, match=r"nothing for G\. There is for: R, B"):
+            result.boxes()["G"]
+        for wrong in ("X", 3, "ARGMAX", True):
+            with pytest.raises(etseg.LabelError):
+                result.areas()[wrong]
+        assert repr(result.boxes()) == "{'R': (0, 0, 3, 2), 'B': (2, 0, 3, 1)}"
         with pytest.raises(FrozenInstanceError):
             result.areas()[2].pixels = 2  # type: ignore[misc]
 
