@@ -32,8 +32,8 @@ def test_a_known_checksum_refuses_every_copy(
     selfie_program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Unreachable:
-        def __init__(self, path: str) -> None:
-            message = f"{path} reached the runtime"
+        def __init__(self, path: str, instances: int) -> None:
+            message = f"{path} reached the runtime, {instances} times"
             raise AssertionError(message)
 
     program = selfie_program.read_bytes()
