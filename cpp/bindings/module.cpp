@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -16,6 +17,7 @@
 
 #include "etseg/isa.h"
 #include "etseg/log.h"
+#include "etseg/map_pool.h"
 #include "etseg/runtime.h"
 #include "etseg/segmenter.h"
 
@@ -202,6 +204,39 @@ void* map_memory(py::array& map, py::ssize_t height, py::ssize_t width, const ch
   return map.mutable_data();
 }
 
+// Memory of a pool, for as long as an array refers to it.
+class Loan {
+ public:
+  Loan(std::shared_ptr<etseg::MapPool> pool, std::size_t bytes)
+      : pool_(std::move(pool)), bytes_(bytes), memory_(pool_->take(bytes)) {
+    if (memory_ != nullptr) return;
+    raise({Code::kOutOfMemory, "no memory for a map of " + std::to_string(bytes) +
+                                   " bytes; resize=False gives maps of the model's size"});
+  }
+  ~Loan() { pool_->give_back(memory_, bytes_); }
+  Loan(const Loan&) = delete;
+  Loan& operator=(const Loan&) = delete;
+
+  void* memory() const { return memory_; }
+
+ private:
+  const std::shared_ptr<etseg::MapPool> pool_;
+  const std::size_t bytes_;
+  void* const memory_;
+};
+
+py::array empty_map(const std::shared_ptr<etseg::MapPool>& pool, const py::dtype& dtype,
+                    py::ssize_t height, py::ssize_t width) {
+  const auto bytes = static_cast<std::size_t>(height * width * dtype.itemsize());
+  if (bytes < etseg::MapPool::kLeast) return {dtype, {height, width}};
+  auto loan = std::make_unique<Loan>(pool, bytes);
+  const py::capsule owner(loan.get(), [](void* held) { delete static_cast<Loan*>(held); });
+  const Loan& lent = *loan.release();
+  const py::array whole(dtype, {height, width}, {}, lent.memory(), owner);
+  // An array between: of a capsule alone numpy would not let the caller freeze and unfreeze it.
+  return {dtype, {height, width}, {}, lent.memory(), whole};
+}
+
 // ---- The classes.
 
 etseg::Activation activation_from(const std::string& name) {
@@ -299,6 +334,21 @@ py::tuple forward(etseg::Segmenter& segmenter, const py::array& image, bool bgr,
   return py::make_tuple(times.preprocess, times.inference, times.postprocess);
 }
 
+py::list empty_maps(etseg::Segmenter& segmenter, py::ssize_t height, py::ssize_t width,
+                    const py::dtype& argmax, int probabilities) {
+  const py::dtype probability = py::dtype::of<float>();
+  const auto bytes_of_a_pixel =
+      static_cast<std::size_t>(argmax.itemsize() + probabilities * probability.itemsize());
+  const std::shared_ptr<etseg::MapPool> pool =
+      segmenter.maps(static_cast<std::size_t>(height * width) * bytes_of_a_pixel);
+  py::list maps;
+  maps.append(empty_map(pool, argmax, height, width));
+  for (int i = 0; i < probabilities; ++i) {
+    maps.append(empty_map(pool, probability, height, width));
+  }
+  return maps;
+}
+
 void set_thread_count(int count) {
   const InFlight in_flight;
   const Status status = without_gil([&] { return etseg::set_thread_count(count); });
@@ -347,6 +397,7 @@ PYBIND11_MODULE(_native, module) {
 
   py::class_<etseg::Segmenter, std::shared_ptr<etseg::Segmenter>>(module, "Segmenter")
       .def(py::init(&make_segmenter), "model"_a, "mean"_a, "std"_a, "activation"_a, "resample"_a)
+      .def("empty_maps", &empty_maps, "height"_a, "width"_a, "argmax"_a, "probabilities"_a)
       .def("forward", &forward, "image"_a, "bgr"_a, "argmax"_a, "probabilities"_a)
       .def("close", [](etseg::Segmenter& self) { free_without_gil([&] { self.close(); }); });
 

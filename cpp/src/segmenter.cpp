@@ -62,6 +62,11 @@ class Segmenter::Impl {
 
   const ModelInfo& info() const { return info_; }
 
+  std::shared_ptr<MapPool> maps(std::size_t bytes_of_a_result) {
+    maps_->keep_at_most(bytes_of_a_result * instances_.size());
+    return maps_;
+  }
+
   Status forward(const ImageView& image, const PostprocessTarget& target, StageTimes& times) {
     // Before anything is locked: in a forked child the lock may be held for ever.
     ETSEG_RETURN_IF_ERROR(process_check_());
@@ -82,6 +87,7 @@ class Segmenter::Impl {
       return;
     }
     for (const std::size_t slot : turns_.close()) instances_[slot].reset();
+    maps_->close();
   }
 
  private:
@@ -115,6 +121,7 @@ class Segmenter::Impl {
   const std::function<Status()> process_check_;
   const Executor& executor_;
   Turns turns_;
+  const std::shared_ptr<MapPool> maps_ = std::make_shared<MapPool>();
   // Each is touched by whoever has the turn with its number; by close() when nobody has.
   std::vector<std::unique_ptr<Instance>> instances_;
 };
@@ -138,6 +145,10 @@ Result<std::shared_ptr<Segmenter>> Segmenter::create(std::vector<std::unique_ptr
 }
 
 const ModelInfo& Segmenter::info() const { return impl_->info(); }
+
+std::shared_ptr<MapPool> Segmenter::maps(std::size_t bytes_of_a_result) {
+  return impl_->maps(bytes_of_a_result);
+}
 
 Status Segmenter::forward(const ImageView& image, const PostprocessTarget& target,
                           StageTimes& times) {

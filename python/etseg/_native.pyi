@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,9 @@ class Segmenter:
         activation: Literal["softmax", "sigmoid", "none"],
         resample: Literal["bilinear", "antialias"],
     ) -> None: ...
+    def empty_maps(
+        self, height: int, width: int, argmax: np.dtype[Any], probabilities: int
+    ) -> list[npt.NDArray[Any]]: ...
     def forward(
         self,
         image: npt.NDArray[np.uint8],

@@ -89,10 +89,9 @@ class Session:
                 f"argmax_dtype is 'uint8', but the model has {len(self.labels)} labels; use 'int32'"
             )
         if out is None:
+            argmax, *planes = self.segmenter.empty_maps(*size, argmax_dtype, len(members))
             result = SegmentationResult(
-                self.labels,
-                np.empty(size, argmax_dtype),
-                {member: np.empty(size, np.float32) for member in members},
+                self.labels, argmax, dict(zip(members, planes, strict=True))
             )
         elif isinstance(out, SegmentationResult):
             result = out._reused(size, argmax_dtype, self.labels, members)

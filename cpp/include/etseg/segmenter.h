@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "etseg/image.h"
+#include "etseg/map_pool.h"
 #include "etseg/model.h"
 #include "etseg/parallel.h"
 #include "etseg/postprocess.h"
@@ -43,6 +44,10 @@ class Segmenter {
   Segmenter& operator=(const Segmenter&) = delete;
 
   const ModelInfo& info() const;  // valid for the segmenter's lifetime, closed or not
+
+  // Where the maps of the targets may come from. At most what the maps of as many results need as
+  // there are models, of the size last asked for, is kept; nothing once closed.
+  std::shared_ptr<MapPool> maps(std::size_t bytes_of_a_result);
 
   // Segments the image into `target`. Waits for a free model; blocks while it runs.
   // kModuleNotLoaded if close() came before its turn did; the errors of the stages. On an error
