@@ -26,7 +26,9 @@ class Crew:
     """Calls a function for each image, in threads, begun in the order they were added.
 
     Not a ThreadPoolExecutor: its threads stay until it is shut down, at interpreter exit it does
-    first what has not begun, and after that refuses an ordinary thread that goes on.
+    first what has not begun, and after that refuses an ordinary thread that goes on. Not
+    ``_workers`` either: those stay for the next call, and are not waited for; a stream that was
+    closed leaves no thread.
 
     It does not know the stream, which can therefore be collected while threads work.
 

@@ -9,7 +9,7 @@ from copy import copy
 from enum import IntEnum
 from time import perf_counter_ns
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -350,6 +350,30 @@ class ImageSegmentationModule:
 
         await _async.load(self, model, on_download_progress_callback)
 
+    @overload
+    def map(
+        self,
+        images: Iterable[object],
+        classes_of_interest: Iterable[Label] = (),
+        resize: bool = False,
+        *,
+        channel_order: Literal["rgb", "bgr"] = "rgb",
+        look_ahead: int | None = None,
+        on_error: Literal["raise"] = "raise",
+    ) -> SegmentationStream[SegmentationResult]: ...
+
+    @overload
+    def map(
+        self,
+        images: Iterable[object],
+        classes_of_interest: Iterable[Label] = (),
+        resize: bool = False,
+        *,
+        channel_order: Literal["rgb", "bgr"] = "rgb",
+        look_ahead: int | None = None,
+        on_error: Literal["yield"],
+    ) -> SegmentationStream[SegmentationResult | EtsegError]: ...
+
     def map(
         self,
         images: Iterable[object],
@@ -359,7 +383,7 @@ class ImageSegmentationModule:
         channel_order: Literal["rgb", "bgr"] = "rgb",
         look_ahead: int | None = None,
         on_error: Literal["raise", "yield"] = "raise",
-    ) -> SegmentationStream:
+    ) -> SegmentationStream[Any]:
         """Segments many images: their results, in order, as an iterator.
 
         Reading, inference and postprocessing of neighbouring images overlap. ``images`` is pulled

@@ -171,7 +171,8 @@ class SegmentationStream(Iterator[Item]):
 
         Images that have not begun never do; those that run are waited for. A thread that waits for
         a result gets StopIteration. If `images` was not at its end and has a ``close()``, as
-        generators have, it is called, unless a thread is inside of it: that one does it then.
+        generators have, it is called, unless a thread is inside of it: that one does it then, as
+        soon as `images` lets it go, which nothing can hurry.
         """
         if os.getpid() == self._process:
             self._crew.close()
