@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -92,9 +93,12 @@ class InFlight {
     {
       const std::lock_guard lock(mutex_);
       if (!refusing_ || exiting_thread_ == std::this_thread::get_id()) return;
+      if (counted) {  // it does not come back: nobody need wait for it
+        --running_;
+        idle_.notify_all();
+      }
     }
     const py::gil_scoped_release release;
-    if (counted) leave();  // it does not come back: nobody need wait for it
     for (;;) ::pause();
   }
 
@@ -116,7 +120,8 @@ class InFlight {
   static void forget_after_fork() { running_ = 0; }
 
  private:
-  static inline std::mutex mutex_;  // taken with the GIL held, so never locked in a forked child
+  // Taken with the GIL held (but for shut_down(), at exit), so never locked in a forked child.
+  static inline std::mutex mutex_;
   static inline std::condition_variable idle_;
   static inline int running_ = 0;
   static inline bool refusing_ = false;
@@ -204,15 +209,17 @@ void* map_memory(py::array& map, py::ssize_t height, py::ssize_t width, const ch
   return map.mutable_data();
 }
 
+[[noreturn]] void raise_no_memory(py::ssize_t height, py::ssize_t width) {
+  raise({Code::kOutOfMemory, "no memory for maps of " + std::to_string(height) + "x" +
+                                 std::to_string(width) +
+                                 " pixels; resize=False gives maps of the model's size"});
+}
+
 // Memory of a pool, for as long as an array refers to it.
 class Loan {
  public:
   Loan(std::shared_ptr<etseg::MapPool> pool, std::size_t bytes)
-      : pool_(std::move(pool)), bytes_(bytes), memory_(pool_->take(bytes)) {
-    if (memory_ != nullptr) return;
-    raise({Code::kOutOfMemory, "no memory for a map of " + std::to_string(bytes) +
-                                   " bytes; resize=False gives maps of the model's size"});
-  }
+      : pool_(std::move(pool)), bytes_(bytes), memory_(pool_->take(bytes)) {}
   ~Loan() { pool_->give_back(memory_, bytes_); }
   Loan(const Loan&) = delete;
   Loan& operator=(const Loan&) = delete;
@@ -230,6 +237,7 @@ py::array empty_map(const std::shared_ptr<etseg::MapPool>& pool, const py::dtype
   const auto bytes = static_cast<std::size_t>(height * width * dtype.itemsize());
   if (bytes < etseg::MapPool::kLeast) return {dtype, {height, width}};
   auto loan = std::make_unique<Loan>(pool, bytes);
+  if (loan->memory() == nullptr) raise_no_memory(height, width);
   const py::capsule owner(loan.get(), [](void* held) { delete static_cast<Loan*>(held); });
   const Loan& lent = *loan.release();
   const py::array whole(dtype, {height, width}, {}, lent.memory(), owner);
@@ -288,8 +296,9 @@ std::shared_ptr<etseg::Segmenter> make_segmenter(LoadedModel& loaded, std::array
   options.activation = activation_from(activation);
   const etseg::Executor& executor =
       etseg::runtime_executor(static_cast<int>(loaded.instances.size()));
+  auto instances = std::exchange(loaded.instances, {});  // with the GIL: nobody else gets them
   auto segmenter = without_gil([&] {
-    return etseg::Segmenter::create(std::exchange(loaded.instances, {}), options, executor,
+    return etseg::Segmenter::create(std::move(instances), options, executor,
                                     etseg::check_runtime_process);
   });
   if (!segmenter.ok()) raise(segmenter.status());
@@ -339,8 +348,13 @@ py::list empty_maps(etseg::Segmenter& segmenter, py::ssize_t height, py::ssize_t
   const py::dtype probability = py::dtype::of<float>();
   const auto bytes_of_a_pixel =
       static_cast<std::size_t>(argmax.itemsize() + probabilities * probability.itemsize());
-  const std::shared_ptr<etseg::MapPool> pool =
-      segmenter.maps(static_cast<std::size_t>(height * width) * bytes_of_a_pixel);
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(static_cast<std::size_t>(height), static_cast<std::size_t>(width),
+                             &bytes) ||
+      __builtin_mul_overflow(bytes, bytes_of_a_pixel, &bytes) || bytes > PTRDIFF_MAX) {
+    raise_no_memory(height, width);
+  }
+  const std::shared_ptr<etseg::MapPool> pool = segmenter.maps(bytes);
   py::list maps;
   maps.append(empty_map(pool, argmax, height, width));
   for (int i = 0; i < probabilities; ++i) {

@@ -10,28 +10,31 @@
 namespace etseg {
 namespace {
 
-constexpr std::size_t kOffset = 16;  // see kColumnsBeforeLine of the kernels
 constexpr std::size_t kLine = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 void* allocate(std::size_t bytes) {
   const bool huge = bytes >= 2 * kHugePage;
   const std::size_t alignment = huge ? kHugePage : kLine;
-  const std::size_t size = (bytes + kOffset + alignment - 1) / alignment * alignment;
+  const std::size_t needed = bytes + MapPool::kOffset;
+  const std::size_t size = (needed + alignment - 1) / alignment * alignment;
   if (size < bytes) return nullptr;
   void* const start = std::aligned_alloc(alignment, size);
   if (start == nullptr) return nullptr;
 #if defined(MADV_HUGEPAGE)
-  if (huge) (void)::madvise(start, size, MADV_HUGEPAGE);  // faster where it is granted
+  // Faster where it is granted. Not for a page of which less than half is used.
+  const std::size_t advised = (needed + kHugePage / 2) / kHugePage * kHugePage;
+  if (huge) (void)::madvise(start, advised, MADV_HUGEPAGE);
 #endif
-  return static_cast<std::uint8_t*>(start) + kOffset;
+  return static_cast<std::uint8_t*>(start) + MapPool::kOffset;
 }
 
-void release(void* memory) { std::free(static_cast<std::uint8_t*>(memory) - kOffset); }
+void release(void* memory) { std::free(static_cast<std::uint8_t*>(memory) - MapPool::kOffset); }
 
 }  // namespace
 
 MapPool::~MapPool() {
+  if (is_forked()) return;  // what is listed may be half changed; it goes with the process
   for (const Block& block : free_) release(block.memory);
 }
 
@@ -84,6 +87,7 @@ void MapPool::close() {
 }
 
 std::size_t MapPool::kept() {
+  if (is_forked()) return 0;
   const std::lock_guard lock(mutex_);
   return kept_;
 }

@@ -8,6 +8,8 @@
 #include <new>
 #include <string>
 
+#include "etseg/map_pool.h"
+
 namespace etseg {
 namespace {
 
@@ -40,6 +42,8 @@ void over_pixels(const Executor& executor, std::int64_t pixels, Kernel kernel) {
     kernel(begin * kGroup, std::min(end * kGroup, pixels));
   });
 }
+
+static_assert(MapPool::kOffset + kColumnsBeforeLine * sizeof(float) == 64);
 
 // See UpsampleArgs.
 bool lines_known(const std::vector<PlaneOut>& planes, std::int64_t width) {

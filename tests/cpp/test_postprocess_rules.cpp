@@ -160,6 +160,31 @@ TEST(non_finite_logits) {
   }
 }
 
+// The same past the caches. At these widths whole lines are streamed: of the maps where vectors are
+// as long as a line and it is known where lines begin (`streamed`, not `stored`), of labels always.
+TEST(non_finite_logits_past_the_caches) {
+  for (Isa isa : etseg::supported_isas()) {
+    for (Size target : {Size{57, 64}, {96, 336}, {9, 16}}) {
+      for (std::int64_t channels : {1, 4}) {
+        const Activation usual = channels == 1 ? Activation::kSigmoid : Activation::kSoftmax;
+        for (Activation activation : {usual, Activation::kNone}) {
+          Field field = smooth(channels, {19, 21}, 4, 11);
+          field.at(channels - 1, 0, 0) = kNaN;
+          field.at(0, 9, 10) = kInfinity;
+          field.at(channels / 2, 18, 20) = -kInfinity;
+          PostprocessRunner runner(activation, isa, 0);
+          Maps streamed(target, LabelType::kInt32, {1, 0});
+          CHECK(runner.run(field.view(), streamed.target(), ThreadExecutor(2)).ok());
+          compare(field, activation, streamed, 2e-6, 1e-5);
+          Maps stored(target, LabelType::kInt32, {1, 0}, 5);
+          CHECK(runner.run(field.view(), stored.target(), ThreadExecutor(2)).ok());
+          CHECK_MSG(streamed.same_bits(stored), "%s", etseg::isa_name(isa));
+        }
+      }
+    }
+  }
+}
+
 // A finite logit that is the lowest float masks a class out; it is no infinity.
 TEST(masked_class) {
   for (Isa isa : etseg::supported_isas()) {

@@ -78,8 +78,9 @@ struct ClassifyArgs {
 inline constexpr std::int64_t kMaxBandRows = 16;
 inline constexpr std::int64_t kMaxLanes = 16;
 
-// Where numpy's large arrays lie: 16 bytes behind the start of a page. How a row is cut into blocks
-// may show in a map's last bit, and so must not follow from where its memory happens to lie.
+// Where cache lines begin in our maps (MapPool::kOffset) and in numpy's large arrays. How a row is
+// cut into blocks may show in a map's last bit, and so must not follow from where its memory
+// happens to lie.
 inline constexpr std::int64_t kColumnsBeforeLine = 12;
 
 // Target rows that lie between the same two source rows, evenly spaced.
@@ -105,10 +106,11 @@ struct UpsampleArgs {
   const float* x_fraction;
   const float* y_fraction;  // per target row: the weight of the lower source row
   MapsOut out;
-  // The maps are larger than the caches, and are better written past them.
+  // The maps are larger than the caches, and are better written past them. Where vectors are as
+  // long as a cache line and rows are whole lines, blocks of columns then begin at
+  // kColumnsBeforeLine.
   bool past_caches;
-  // Cache lines begin at column kColumnsBeforeLine of every row of every plane. Where vectors are
-  // as long as a line, blocks of columns begin there too.
+  // Cache lines do begin there, in every row of every plane: they may be streamed.
   bool lines_known;
 };
 
