@@ -80,7 +80,7 @@ def json_option(what: str) -> Callable[[Any], Any]:
 
 def print_json(value: object) -> None:
     """On one line, and ASCII: whatever reads it, in whatever encoding, reads the same."""
-    click.echo(json.dumps(value))
+    click.echo(json.dumps(value, allow_nan=False))
 
 
 def note(text: str, quiet: bool = False) -> None:

@@ -64,6 +64,7 @@ photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C.
 
 #: What the copies of a model's weights may take where nobody said how many there shall be, bytes.
 _MOST_COPIES = 1_000_000_000
+_MOST_INSTANCES = 256  # what a module allows
 
 
 @click.command(epilog=_EPILOG)
@@ -158,8 +159,7 @@ def segment(
     with reported():
         if threads is not None:
             set_num_threads(threads)
-        several = len(found.found) > 1 and concurrency is None
-        module = _loaded(model, model_name, None if several else concurrency or 1, quiet)
+        module = _loaded(model, model_name, concurrency, len(found.found), quiet)
         work = Work(module, model_name, found.found, wanted, not no_resize, targets)
     with work:
         if found.many:
@@ -214,7 +214,7 @@ def _leave(work: Work) -> NoReturn:
 
 
 def _loaded(
-    model: ModelSpec | str, name: str, concurrency: int | None, quiet: bool
+    model: ModelSpec | str, name: str, concurrency: int | None, photos: int, quiet: bool
 ) -> ImageSegmentationModule:
     """Ready, with maps of a byte a pixel where that suffices: many are in memory at a time."""
     from . import resources  # as late as in _cli_resources
@@ -222,7 +222,7 @@ def _loaded(
     with download_bar(name, quiet) as on_progress:
         path = resources.fetch(model, on_progress)
     if concurrency is None:
-        concurrency = get_num_threads()
+        concurrency = min(get_num_threads(), photos, _MOST_INSTANCES)
         if concurrency * path.stat().st_size > _MOST_COPIES:
             concurrency = 1
     module = ImageSegmentationModule(concurrency=concurrency, argmax_dtype="uint8")

@@ -5,6 +5,7 @@ Imports OpenCV, which the command does only when there is something to segment.
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
@@ -64,13 +65,16 @@ class Work:
         self._finishers = ThreadPoolExecutor(_cores(), "etseg.finish")
         self._room = threading.Semaphore(2 * _cores())
         self._begun: queue.Queue[Future[Item] | None] = queue.Queue()
+        self._due: Future[Item] | None = None  # taken from there, and not told of
         self._taker = threading.Thread(target=self._take, name="etseg.take")
         self._closer = threading.Thread(target=self._stream.close, name="etseg.close", daemon=True)
 
     def __iter__(self) -> Iterator[Item]:
         self._taker.start()
         while (future := self._begun.get()) is not None:
+            self._due = future
             item = future.result()
+            self._due = None
             self._room.release()
             yield item
 
@@ -87,12 +91,12 @@ class Work:
         if self._taker.ident is not None:
             self._taker.join()
         self._finishers.shutdown(cancel_futures=True)
-        items = []
+        due, self._due = self._due, None
+        begun = [due] if due is not None else []
         with suppress(queue.Empty):
             while (future := self._begun.get_nowait()) is not None:
-                if not future.cancelled() and future.exception() is None:
-                    items.append(future.result())
-        return items
+                begun.append(future)
+        return [f.result() for f in begun if not f.cancelled() and f.exception() is None]
 
     @property
     def is_stuck(self) -> bool:
@@ -188,6 +192,8 @@ def _shares(result: SegmentationResult) -> list[Share]:
         asked = label in result
         if area.pixels or asked:
             mean = float(np.mean(result[label])) if asked else None
+            if mean is not None and not math.isfinite(mean):
+                mean = None  # JSON has no NaN
             shares.append(Share(label.name, int(label), area.pixels, area.share, mean))
     return sorted(shares, key=lambda share: -share.pixels)
 

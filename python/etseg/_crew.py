@@ -13,12 +13,13 @@ from ._errors import EtsegError
 class Job:
     """One image, and then what became of it."""
 
-    __slots__ = ("done", "error", "image", "result")
+    __slots__ = ("added", "done", "error", "image", "result")
 
     def __init__(self, image: object) -> None:
         self.image: object | None = image
         self.result: object = None
         self.error: BaseException | None = None
+        self.added = False
         self.done = False
 
 
@@ -45,21 +46,20 @@ class Crew:
         self._working: set[threading.Thread] = set()
         self._leaving: set[threading.Thread] = set()  # they take nothing more
 
-    def add(self, image: object) -> Job:
-        """Something to do. Returns at once."""
-        job = Job(image)
+    def add(self, job: Job) -> None:
+        """Something to do. Returns at once. Once is enough; twice is the same."""
         with self._changed:
             if not self.closed:
-                self._waiting.append(job)
+                if not job.added:
+                    job.added = True
+                    self._waiting.append(job)
                 self._hire()
-        return job
 
     def wait_for(self, job: Job) -> bool:
         """Waits until a job is done. False if it never will be: closed."""
         with self._changed:
             while not job.done and not self.closed:
-                # An interrupt may have come between a job and its thread.
-                self._hire()
+                self.add(job)  # an interrupt may have come before that, or before its thread
                 if self._waiting and not self._working:
                     self._do(self._waiting.popleft())
                 else:

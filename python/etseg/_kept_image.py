@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ class KeptImage:
     """
 
     def __init__(self, image: object, bgr: bool, limits: Limits) -> None:
+        if isinstance(image, os.PathLike) or (
+            isinstance(image, str) and scheme_of(image) is None and _is_file(image)
+        ):
+            image = Path(os.fsdecode(image)).absolute()  # wherever the process goes
         self._image = image
         self._bgr = bgr
         self._limits = limits
@@ -64,14 +69,15 @@ class KeptImage:
     def _forget(self, why: str) -> None:
         self._image, self._missing = None, why
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> KeptImage:
+        """A copy of a result is of the same image."""
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         """Of paths and file URIs: themselves. Pixels and bytes stay where they are."""
         state = self.__dict__.copy()
         image = self._image
-        if isinstance(image, str):
-            keep = scheme_of(image) is not None or _is_file(image)
-        else:
-            keep = isinstance(image, os.PathLike)
+        keep = isinstance(image, Path) or (isinstance(image, str) and scheme_of(image) is not None)
         if not keep and not self._missing:
             state["_image"] = None
             state["_missing"] = "the image did not come along when the result was pickled"

@@ -83,7 +83,8 @@ class ImageSegmentationModule:
         scaled_decode: bool = True,
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
-        if type(concurrency) is not int or not 1 <= concurrency <= _MAX_CONCURRENCY:
+        whole = isinstance(concurrency, (int, np.integer)) and not isinstance(concurrency, bool)
+        if not whole or not 1 <= concurrency <= _MAX_CONCURRENCY:
             raise InvalidConfigError(
                 f"concurrency is {concurrency!r}; expected an int from 1 to {_MAX_CONCURRENCY}"
             )
@@ -93,7 +94,7 @@ class ImageSegmentationModule:
             )
         if not isinstance(limits, Limits):
             raise InvalidConfigError(f"limits is {limits!r}; expected an etseg.Limits")
-        self._concurrency = concurrency
+        self._concurrency = int(concurrency)
         self._argmax_dtype = np.dtype(argmax_dtype)
         self._scaled_decode = bool(scaled_decode)
         self._limits = limits

@@ -14,7 +14,6 @@ class Images(Iterator[object]):
     """An iterator over images that keeps its error for later, and knows its own pace.
 
     Attributes:
-        ended: there are no more.
         error: what the iterable raised at its end, if anything.
     """
 
@@ -24,12 +23,9 @@ class Images(Iterator[object]):
         Raises:
             InvalidUserInputError: it is none, or one image.
         """
-        self.ended = False
         self.error: Exception | None = None
         self._iterator = _iterator(images)
-        self._slept = False
-        self._interval = 0
-        self._arrived: int | None = None
+        self._slept = 0  # for the last image, ns
 
     def __next__(self) -> object:
         """The next image.
@@ -43,32 +39,29 @@ class Images(Iterator[object]):
         try:
             image = next(self._iterator)
         except Exception as error:
-            self.ended, self._iterator = True, iter(())
+            self._iterator = iter(())
             if not isinstance(error, StopIteration):
                 self.error = error
             raise StopIteration from None
         computed = thread_time_ns() - computed
-        now = perf_counter_ns()
-        self._slept = now - start > max(4 * computed, 1_000_000)
-        self._interval = now - (start if self._arrived is None else self._arrived)
-        self._arrived = now
+        took = perf_counter_ns() - start
+        self._slept = took if took > max(4 * computed, 1_000_000) else 0
         return image
 
     def is_slower_than(self, duration: int) -> bool:
-        """Whether the iterable sleeps most of the time, and longer than two images take.
+        """Whether the iterable slept for the last image, and longer than one takes.
 
-        To work on several then gains little, and to ask for the next one first would delay the
-        result by as long as the iterable sleeps. One that computes is asked at all times.
+        To ask it for the next one first would delay the result that is due by longer than it took
+        to make. One that computes is asked at all times.
 
         Args:
             duration: what a forward takes, in nanoseconds; 0 if none was done yet.
         """
-        return self._slept and self._interval > 2 * duration
+        return self._slept > duration
 
     def abandon(self) -> Callable[[], object] | None:
         """From now on there are no more; returns the iterator's close(), if that is called for."""
         close = getattr(self._iterator, "close", None)
-        self.ended = True
         self.error = None
         self._iterator = iter(())
         return close

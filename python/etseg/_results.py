@@ -242,8 +242,8 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             outline: whether to draw a white line between labels.
 
         Raises:
-            InvalidUserInputError: no image is at hand (a URL is not downloaded again, a file not
-                read twice) or it has another size; or an argument is out of its range.
+            InvalidUserInputError: no image is at hand (a URL is not downloaded again, an open
+                file not read twice) or it has another size; or an argument is out of its range.
             LabelError: `palette` names a label that is none.
             FileReadError: the image cannot be read.
         """

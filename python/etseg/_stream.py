@@ -49,8 +49,8 @@ class SegmentationStream(Iterator[Item]):
     taken, and end when there are none left: a stream that nobody asks is idle, one that has ended
     leaves no thread.
 
-    A source that sleeps much longer than a forward takes, as a camera does, is not asked for the
-    next image while a result is due. For a source whose next image depends on the last result, take
+    A source that sleeps longer than a forward takes, as a camera does, is not asked for the next
+    image while a result is due. For a source whose next image depends on the last result, take
     ``look_ahead=1``: it is asked only when every result was handed out.
 
     Errors are raised, or yielded (see `on_error`), in the place of the image's result, and the
@@ -75,8 +75,8 @@ class SegmentationStream(Iterator[Item]):
         resize: as for forward().
         channel_order: likewise.
         look_ahead: the most images taken whose results were not handed out, 1 or more. None:
-            twice the number of threads, of which there is one for each instance of the module or
-            for each core, and one more if there is one instance.
+            twice the number of threads, of which there is one for each core, but at least one and
+            at most four for each instance of the module, and one more if there is one instance.
         on_error: "raise" or "yield".
 
     Raises:
@@ -226,8 +226,9 @@ class SegmentationStream(Iterator[Item]):
                 image = next(self._images)
             except StopIteration:
                 break
-            self._window.append(self._crew.add(image))
+            self._window.append(Job(image))  # first: add() can be interrupted
             del image
+            self._crew.add(self._window[-1])
             taken += 1
 
     def _let_go(self) -> None:

@@ -32,8 +32,8 @@ def test_it_is_told_and_kept() -> None:
         module.load(etseg.SELFIE_SEGMENTATION_LANDSCAPE)
         assert module.concurrency == 2
     path = program("logits_c3")
-    with ImageSegmentationModule.from_custom_model(path, concurrency=3) as module:
-        assert module.concurrency == 3
+    with ImageSegmentationModule.from_custom_model(path, concurrency=np.int64(3)) as module:
+        assert (module.concurrency, type(module.concurrency)) == (3, int)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import copy
 import gc
 import io
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -314,6 +316,41 @@ class TestTheImage:
         result.overlay()
         with pytest.raises(etseg.InvalidUserInputError, match="max_pixels"):
             result.overlay(encoded(smooth(58, 57), "PNG"))
+
+
+class TestKeptPath:
+    def test_wherever_the_process_goes(
+        self, module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another file of that name elsewhere is not painted over."""
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "a.png").write_bytes(encoded(IMAGE, "PNG"))
+        (tmp_path / "elsewhere" / "a.png").write_bytes(encoded(IMAGE[::-1], "PNG"))
+        monkeypatch.chdir(tmp_path)
+        results = [module.forward("a.png"), module.forward(Path("a.png"))]
+        with os.scandir(".") as entries:
+            results.append(module.forward(next(e for e in entries if e.name == "a.png")))
+        monkeypatch.chdir("elsewhere")
+        for result in results:
+            for same in (result, pickle.loads(pickle.dumps(result))):
+                np.testing.assert_array_equal(same.overlay(alpha=0), IMAGE)
+
+    def test_a_file_that_has_gone(self, module: Any, tmp_path: Path) -> None:
+        path = tmp_path / "a.png"
+        path.write_bytes(encoded(IMAGE, "PNG"))
+        result = module.forward(str(path))
+        path.unlink()
+        with pytest.raises(etseg.FileReadError, match=r"a\.png"):
+            result.overlay()
+
+    def test_a_deep_copy_is_of_the_same_image(self, module: Any) -> None:
+        """As one takes before out= writes the maps over."""
+        result = module.forward(IMAGE, ["R"])
+        snapshot = copy.deepcopy(result)
+        result.argmax[:] = 0
+        result["R"][:] = 0
+        assert snapshot["R"].any()
+        np.testing.assert_array_equal(snapshot.overlay(alpha=0), IMAGE)
 
 
 class TestPickled:

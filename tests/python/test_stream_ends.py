@@ -435,6 +435,30 @@ assert threading.active_count() == 1, threading.enumerate()
     assert output == "interrupted"
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_an_interrupt_loses_no_image(late: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes while a thread is started for an image: before it runs, or after."""
+    start, starts = threading.Thread.start, itertools.count()
+
+    def interrupted(thread: threading.Thread) -> None:
+        hit = next(starts) == 1
+        if hit and not late:
+            raise KeyboardInterrupt
+        start(thread)
+        if hit:
+            raise KeyboardInterrupt
+
+    images = [picture(24 + i, 40) for i in range(8)]
+    with ImageSegmentationModule.from_custom_model(program("logits_c3")) as module:
+        stream = module.map(images, resize=True, look_ahead=4)
+        monkeypatch.setattr("etseg._crew.threading.Thread.start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(stream)
+        sizes = [result.size for result in stream]
+    assert sizes == [image.shape[:2] for image in images][-len(sizes) :]
+    assert len(sizes) >= 7  # one may have been handed out before
+
+
 def test_an_interrupt_while_it_waits() -> None:
     """The signal comes while the main thread waits for a result; the result comes after all."""
     output = output_of(
