@@ -422,8 +422,11 @@ class ImageSegmentationModule:
     def warmup(self) -> None:
         """Runs the model once on a grey image, so that the first forward is not the slow one.
 
+        With ``concurrency=N`` that warms one of the N instances.
+
         Raises:
             ModuleNotLoadedError: nothing is loaded.
+            ForkedProcessError: the model was loaded in a process that this one was forked from.
         """
         self.forward(np.full((*self._loaded().input_size, 3), 128, np.uint8))
 
