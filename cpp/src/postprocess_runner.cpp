@@ -166,9 +166,10 @@ std::uint32_t PostprocessRunner::classify(const Executor& executor) {
   // Classes left out of a denominator together weigh less than e^-17 of it.
   const float margin = 17.0F + std::log(static_cast<float>(logits_.channels)) + kMaxLabelGap;
   const bool has_denominator = activation_ == Activation::kSoftmax && logits_.channels > 1;
-  const ClassifyArgs args = {logits_, pixel_activation(activation_), labels_.data(),
-                             has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
-                             margin};
+  const ClassifyArgs args = {
+      logits_,        pixel_activation(activation_),
+      labels_.data(), has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
+      tops_.data(),   margin};
   std::atomic<std::uint32_t> saw = 0;
   over_pixels(executor, logits_.plane_size, [&](std::int64_t begin, std::int64_t end) {
     if (interleaved_ != nullptr) {
@@ -195,17 +196,25 @@ bool PostprocessRunner::bring_into_range(std::int64_t count) {
 
 void PostprocessRunner::reserve_scratch(std::int64_t channels, std::int64_t width, int workers) {
   constexpr std::int64_t kLine = 64 / sizeof(float);
+  const auto lines = [](std::int64_t n) { return (n + kLine - 1) / kLine; };
   const std::int64_t vectors = 2 * kMaxLanes * channels;
-  const std::int64_t classes = (channels + kLine - 1) / kLine * kLine;
-  const std::int64_t integers = classes + (width + kLine - 1) / kLine * kLine;
-  grow(vectors_, workers * vectors + kLine);
+  const std::int64_t classes = lines(channels) * kLine;
+  const std::int64_t columns = lines(width) * kLine;
+  // An odd number of cache lines, lest the rows of cells fight for the same places of a cache.
+  const std::int64_t cell_stride = (lines(width) | 1) * kLine;
+  const std::int64_t integers = classes + 2 * columns;
+  const std::int64_t floats = vectors + kValuesPerCell * cell_stride;
+  grow(floats_, workers * floats + kLine);
   grow(integers_, workers * integers);
-  const auto misplaced = reinterpret_cast<std::uintptr_t>(vectors_.data()) / sizeof(float) % kLine;
-  float* aligned = vectors_.data() + (misplaced == 0 ? 0 : kLine - static_cast<int>(misplaced));
+  const auto misplaced = reinterpret_cast<std::uintptr_t>(floats_.data()) / sizeof(float) % kLine;
+  float* aligned = floats_.data() + (misplaced == 0 ? 0 : kLine - static_cast<int>(misplaced));
   scratch_.resize(static_cast<std::size_t>(workers));
   for (int i = 0; i < workers; ++i) {
-    std::int32_t* own = integers_.data() + i * integers;
-    scratch_[static_cast<std::size_t>(i)] = {aligned + i * vectors, own, own + classes};
+    float* const own = aligned + i * floats;
+    std::int32_t* const own_integers = integers_.data() + i * integers;
+    scratch_[static_cast<std::size_t>(i)] = {
+        own,           own_integers, own_integers + classes, own_integers + classes + columns,
+        own + vectors, cell_stride};
   }
 }
 
@@ -214,7 +223,10 @@ void PostprocessRunner::upsample(const LogitsView& source, const PostprocessTarg
   const std::int64_t channels = source.channels;
   const int workers = std::max(executor.concurrency(), 1);
   grow(labels_, logits_.plane_size);
-  if (out_.plane_count > 0) grow(active_, (channels + 31) / 32 * logits_.plane_size);
+  if (out_.plane_count > 0) {
+    grow(active_, (channels + 31) / 32 * logits_.plane_size);
+    grow(tops_, logits_.plane_size);
+  }
   reserve_scratch(channels, source.width, workers);
 
   if (interleaved_ != nullptr) {
@@ -237,6 +249,7 @@ void PostprocessRunner::upsample(const LogitsView& source, const PostprocessTarg
                              pixel_activation(activation_),
                              labels_.data(),
                              has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
+                             tops_.data(),
                              has_nonfinite,
                              target.width,
                              plan_.left.data(),

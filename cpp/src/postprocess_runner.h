@@ -45,11 +45,12 @@ class PostprocessRunner {
   std::vector<PlaneOut> planes_;
   std::vector<std::int32_t> labels_;   // of the source pixels
   std::vector<std::uint32_t> active_;  // likewise
+  std::vector<float> tops_;            // likewise
   std::vector<float> planar_;          // channels-last logits as planes: all of them, or one tile
                                        // for each worker
   std::vector<float> in_range_;        // a copy of logits that were too large to subtract
   UpsamplePlan plan_;
-  std::vector<float> vectors_;
+  std::vector<float> floats_;
   std::vector<std::int32_t> integers_;
   std::vector<UpsampleScratch> scratch_;  // per worker, into the two above
   Shares shares_;

@@ -99,6 +99,60 @@ TEST(whole_factors) {
               {{33, 60}, {55, 100}, {11, 60}, {22, 40}});
 }
 
+// Between neighbouring source pixels two classes move apart by up to four times `range`: the
+// greatest part of them against the rest, or all at random.
+TEST(smooth_cells) {
+  for (Isa isa : etseg::supported_isas()) {
+    for (std::int64_t channels : {2, 3, 21, 70}) {
+      for (float range : {0.01F, 0.1F, 0.112F, 0.2F, 0.4F, 1.0F}) {
+        Field field = noise(channels, {18, 21}, range, 9);
+        if (range == 0.112F) {
+          for (std::int64_t c = 0; c < channels; ++c) {
+            for (std::int64_t y = 0; y < 18; ++y) {
+              for (std::int64_t x = 0; x < 21; ++x) {
+                field.at(c, y, x) = (c + y + x) % 2 == 0 ? range : -range;
+              }
+            }
+          }
+        }
+        for (Size size : {Size{300, 336}, {71, 90}, {35, 60}, {18, 90}, {9, 200}}) {
+          const std::vector<std::int64_t> labels = {0, channels - 1};
+          check_case(isa, field, Activation::kSoftmax, size, LabelType::kInt32, labels, 9e-7, 1e-5);
+        }
+      }
+    }
+  }
+}
+
+// Probabilities next to nothing are as precise for their size as others, and none exceeds 1.
+TEST(smooth_cells_of_unlikely_classes) {
+  for (Isa isa : etseg::supported_isas()) {
+    for (float depth : {0.0F, 5.0F, 20.0F, 40.0F}) {
+      Field field = noise(3, {18, 21}, 0.1F, 4);
+      for (std::int64_t y = 0; y < 18; ++y) {
+        for (std::int64_t x = 0; x < 21; ++x) field.at(1, y, x) -= depth;
+      }
+      PostprocessRunner runner(Activation::kSoftmax, isa);
+      Maps maps({200, 170}, LabelType::kInt32, {0, 1, 2});
+      CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
+      const SlowPostprocess twin(field.view(), Activation::kSoftmax, 200, 170);
+      double worst = 0;
+      for (std::size_t i = 0; i < maps.pixels(); ++i) {
+        const SlowPixel slow =
+            twin.at(static_cast<std::int64_t>(i) / 170, static_cast<std::int64_t>(i) % 170);
+        for (std::size_t p = 0; p < 3; ++p) {
+          const double exact = slow.probability[p];
+          worst = std::max(worst, std::abs(maps.probability(p, i) - exact) / exact);
+          CHECK(maps.probability(p, i) <= 1);
+        }
+      }
+      CHECK_MSG(worst < 2.5e-6 + 1e-7 * static_cast<double>(depth),
+                "%s, %g deep: off by %.3g of itself", etseg::isa_name(isa),
+                static_cast<double>(depth), worst);
+    }
+  }
+}
+
 TEST(extreme_logits) {
   for (Isa isa : etseg::supported_isas()) {
     for (Size target : {Size{14, 19}, {50, 70}, {140, 190}, {9, 5}}) {

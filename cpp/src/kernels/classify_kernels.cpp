@@ -48,6 +48,7 @@ struct Classify {
     if (args.active == nullptr) return;
     const float* from = logits.data + at;
     std::uint32_t* to = args.active + at;
+    for (int v = 0; v < kVectors; ++v) store_part(args.tops + at + v * kLanes, top.best[v], lanes);
     for (std::int64_t c = 0; c < logits.channels; to += logits.plane_size) {
       I32 word[kVectors] = {};
       const std::int64_t word_end = c + 32 < logits.channels ? c + 32 : logits.channels;

@@ -57,6 +57,22 @@ static inline F32 exp_in_range(F32 x) {
   return one[0];
 }
 
+// For |x| <= 0.45, where the polynomial alone is still as good.
+template <int kVectors>
+static inline void exp_near_zero(F32 (&x)[kVectors]) {
+  F32 q[kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) q[v] = x[v] * 0.00138145406F + 0.00836874545F;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) q[v] = q[v] * x[v] + 0.041668389F;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) q[v] = q[v] * x[v] + 0.166665211F;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) q[v] = q[v] * x[v] + 0.49999994F;
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) x[v] = (q[v] * x[v]) * x[v] + x[v] + 1.0F;
+}
+
 // For every x that is not NaN; zero where the result would be below the normal numbers.
 static inline F32 exp(F32 x) {
   const F32 e = exp_in_range(at_most(kExpMax, at_least(kExpMin, x)));

@@ -72,6 +72,7 @@ struct ClassifyArgs {
   // Bit c % 32 of active[(c / 32) * plane_size + i]: class c is less than `margin` below the
   // greatest at pixel i. May be null.
   std::uint32_t* active;
+  float* tops;  // [plane_size]: the greatest values, if there is `active`
   float margin;
 };
 
@@ -97,6 +98,7 @@ struct UpsampleArgs {
   PixelActivation activation;
   const std::int32_t* labels;   // by classify()
   const std::uint32_t* active;  // by classify(), or null
+  const float* tops;            // likewise
   bool has_nonfinite;
   std::int64_t target_width;
   // Per target column, and kMaxLanes more that repeat the last: the source columns (equal where
@@ -114,11 +116,17 @@ struct UpsampleArgs {
   bool lines_known;
 };
 
+// What softmax_by_nodes.h keeps of every cell of a band.
+inline constexpr std::int64_t kValuesPerCell = 50;
+
 // Of one thread.
 struct UpsampleScratch {
-  float* vectors;          // 2 * kMaxLanes * channels
-  std::int32_t* classes;   // channels
-  std::int32_t* run_ends;  // source width
+  float* vectors;             // 2 * kMaxLanes * channels
+  std::int32_t* classes;      // channels
+  std::int32_t* run_ends;     // source width
+  std::int32_t* cell_smooth;  // source width
+  float* cells;               // kValuesPerCell rows, cell_stride apart, each of the source width
+  std::int64_t cell_stride;
 };
 
 // A label of a cell is steady if it is nowhere in it more than this below the greatest class.

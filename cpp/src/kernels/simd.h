@@ -64,5 +64,6 @@ static inline void end_streams() {}
 
 static inline F32 broadcast(float x) { return F32{} + x; }
 static inline F32 max(F32 a, F32 b) { return a > b ? a : b; }
+static inline F32 min(F32 a, F32 b) { return a < b ? a : b; }
 
 }  // namespace etseg::ETSEG_ISA_NAMESPACE

@@ -8,7 +8,6 @@ namespace etseg::ETSEG_ISA_NAMESPACE {
 // Powers are kept within e^-kDeepest and e^kMaxLabelGap: a class that is held at -kDeepest in one
 // row and less than kSteepest above that in the other weighs next to nothing in both. One that
 // changes by more within a band is too steep for a geometric sequence.
-inline constexpr float kDeepest = 64.0F;
 inline constexpr float kSteepest = 36.0F;
 
 // Adds kClasses sequences, each a vector of powers in the first row and one of ratios of every row

@@ -12,6 +12,44 @@ struct ClassList {
   std::int64_t first = 0, last = -1;  // source columns
 };
 
+// Powers of e of classes that deep below the greatest one are held there: they weigh nothing.
+inline constexpr float kDeepest = 64.0F;
+
+[[maybe_unused]] static void list_classes(const UpsampleArgs& args, const UpsampleBand& band,
+                                          std::int64_t first, std::int64_t last, ClassList& list) {
+  list.first = first;
+  list.last = last;
+  list.count = 0;
+  for (std::int64_t word = 0; word * 32 < args.logits.channels; ++word) {
+    const std::uint32_t* row = args.active + word * args.logits.plane_size;
+    std::uint32_t bits = 0;
+    for (std::int64_t x = first; x <= last; ++x) {
+      bits |= row[band.upper * args.width + x] | row[band.lower * args.width + x];
+    }
+    for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
+      const std::int64_t label = args.out.planes[p].label;
+      if (label / 32 == word) bits |= std::uint32_t{1} << (label % 32);
+    }
+    for (; bits != 0; bits &= bits - 1) {
+      list.classes[list.count++] = static_cast<std::int32_t>(word * 32 + __builtin_ctz(bits));
+    }
+  }
+}
+
+// body(block) with all blocks of columns of the maps, from the left.
+template <typename Body>
+static inline void for_each_block(const UpsampleArgs& args, Body body) {
+  constexpr bool kBlockIsLine = kCanStream && kLanes * sizeof(float) == 64;
+  const bool by_lines = kBlockIsLine && args.past_caches && args.target_width % kLanes == 0;
+  for (std::int64_t x = 0; x < args.target_width;) {
+    Block block = make_block(args, x);
+    if (by_lines && x == 0) block.lanes = kColumnsBeforeLine;
+    block.past_caches = by_lines && args.lines_known && block.lanes == kLanes;
+    body(block);
+    x += block.lanes;
+  }
+}
+
 // Writes a block of a map from its first row down.
 template <bool kPastCaches>
 class MapRows {

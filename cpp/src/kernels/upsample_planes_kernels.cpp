@@ -1,4 +1,5 @@
 // Probability maps of upsampled logits, one vector of columns by one band of rows at a time.
+#include "kernels/softmax_by_nodes.h"
 #include "kernels/softmax_by_ratios.h"
 #include "kernels/upsample_maps.h"
 
@@ -8,34 +9,12 @@ namespace {
 // Lists are made for more columns than one block's, to be made less often.
 constexpr std::int64_t kListedColumns = 32;
 
-void list_classes(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
-                  ClassList& list) {
-  list.first = block.first;
-  list.last = block.first + kListedColumns - 1;
-  if (list.last < block.last) list.last = block.last;
-  if (list.last > args.width - 1) list.last = args.width - 1;
-  list.count = 0;
-  for (std::int64_t word = 0; word * 32 < args.logits.channels; ++word) {
-    const std::uint32_t* row = args.active + word * args.logits.plane_size;
-    std::uint32_t bits = 0;
-    for (std::int64_t x = list.first; x <= list.last; ++x) {
-      bits |= row[band.upper * args.width + x] | row[band.lower * args.width + x];
-    }
-    for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
-      const std::int64_t label = args.out.planes[p].label;
-      if (label / 32 == word) bits |= std::uint32_t{1} << (label % 32);
-    }
-    for (; bits != 0; bits &= bits - 1) {
-      list.classes[list.count++] = static_cast<std::int32_t>(word * 32 + __builtin_ctz(bits));
-    }
-  }
-}
-
-void list_all_classes(const UpsampleArgs& args, ClassList& list) {
-  list.last = list.first - 1;  // of no columns: the next block makes its own
-  for (list.count = 0; list.count < args.logits.channels; ++list.count) {
-    list.classes[list.count] = static_cast<std::int32_t>(list.count);
-  }
+void list_classes_near(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
+                       ClassList& list) {
+  std::int64_t last = block.first + kListedColumns - 1;
+  if (last < block.last) last = block.last;
+  if (last > args.width - 1) last = args.width - 1;
+  list_classes(args, band, block.first, last, list);
 }
 
 bool is_steady(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
@@ -66,6 +45,13 @@ std::int32_t steady_label(const UpsampleArgs& args, const UpsampleBand& band, co
   if (is_steady(args, band, block, first)) return first;
   const std::int32_t last = args.labels[band.lower * args.width + block.last];
   return is_steady(args, band, block, last) ? last : -1;
+}
+
+void list_all_classes(const UpsampleArgs& args, ClassList& list) {
+  list.last = list.first - 1;  // of no columns: the next block makes its own
+  for (list.count = 0; list.count < args.logits.channels; ++list.count) {
+    list.classes[list.count] = static_cast<std::int32_t>(list.count);
+  }
 }
 
 // One exponential per class and pixel. Without a steady label, relative to the greatest class of
@@ -142,34 +128,37 @@ template <bool kSteady>
   }
 }
 
+void softmax_of_block(const UpsampleArgs& args, const UpsampleBand& band, const Block& block,
+                      const UpsampleScratch& scratch, ClassList& list) {
+  const std::int32_t steady = steady_label(args, band, block, scratch.run_ends);
+  if (steady < 0) {
+    list_all_classes(args, list);
+    softmax_by_pixel<false>(args, band, block, list, steady);
+    return;
+  }
+  if (block.first < list.first || block.last > list.last)
+    list_classes_near(args, band, block, list);
+  // Below three rows the ratios would cost as many exponentials as they save.
+  if (band.rows < 3 || !softmax_by_ratios(args, band, block, list, steady, scratch.vectors)) {
+    softmax_by_pixel<true>(args, band, block, list, steady);
+  }
+}
+
 }  // namespace
 
 void upsample_planes(const UpsampleArgs& args, const UpsampleBand& band,
                      const UpsampleScratch& scratch) {
-  ClassList list = {scratch.classes};
-  constexpr bool kBlockIsLine = kCanStream && kLanes * sizeof(float) == 64;
-  const bool by_lines = kBlockIsLine && args.past_caches && args.target_width % kLanes == 0;
-  Block block;
-  for (std::int64_t x = 0; x < args.target_width; x += block.lanes) {
-    block = make_block(args, x);
-    if (by_lines && x == 0) block.lanes = kColumnsBeforeLine;
-    block.past_caches = by_lines && args.lines_known && block.lanes == kLanes;
-    if (args.logits.channels == 1 || args.activation == PixelActivation::kNone) {
-      planes_by_themselves(args, band, block);
-      continue;
-    }
-    const std::int32_t steady = steady_label(args, band, block, scratch.run_ends);
-    if (steady < 0) {
-      list_all_classes(args, list);
-      softmax_by_pixel<false>(args, band, block, list, steady);
-      continue;
-    }
-    if (block.first < list.first || block.last > list.last) list_classes(args, band, block, list);
-    // Below three rows the ratios would cost as many exponentials as they save.
-    if (band.rows < 3 || !softmax_by_ratios(args, band, block, list, steady, scratch.vectors)) {
-      softmax_by_pixel<true>(args, band, block, list, steady);
-    }
+  if (args.logits.channels == 1 || args.activation == PixelActivation::kNone) {
+    for_each_block(args, [&](const Block& block) { planes_by_themselves(args, band, block); });
+    return;
   }
+  const bool by_nodes = nodes_are_worth_it(args, band);
+  if (by_nodes && softmax_by_nodes(args, band, scratch)) return;
+  ClassList list = {scratch.classes};
+  for_each_block(args, [&](const Block& block) {
+    if (by_nodes && is_smooth(scratch, block)) return;
+    softmax_of_block(args, band, block, scratch, list);
+  });
 }
 
 }  // namespace etseg::ETSEG_ISA_NAMESPACE

@@ -1,0 +1,160 @@
+// Source cells in which a softmax is smooth, a vector of cells at a time: what it is at a few nodes
+// of each. A cell lies between two source columns and between the first and the last row of a band.
+#pragma once
+
+#include "kernels/upsample_maps.h"
+
+namespace etseg::ETSEG_ISA_NAMESPACE {
+
+// Along a row or a column of target pixels every logit is a straight line. A softmax p(t) of lines
+// whose slopes lie within an interval of length s has |p^(5)| / 5! <= s^5 / 480: the greatest value
+// found over mixtures of up to four classes, and reached by two equal ones. The polynomial through
+// five evenly spaced nodes is off by at most 0.00355 times that, 7.4e-6 s^5; in both directions
+// together by at most 1 + 2.21 times that (2.21 is how much such a polynomial may enlarge errors at
+// its nodes). kMaxSpread keeps it below 4.4e-7.
+inline constexpr int kDegree = 4;
+inline constexpr int kNodes = kDegree + 1;
+inline constexpr float kMaxSpread = 0.45F;
+
+// The rows of nodes: the rows of the band themselves if these are fewer, or else kNodes of them
+// from its first to its last.
+struct NodeRows {
+  std::int64_t count;
+  float first;   // y fraction
+  float change;  // of it to the last row
+};
+
+static inline NodeRows node_rows(const UpsampleArgs& args, const UpsampleBand& band) {
+  const float first = args.y_fraction[band.y];
+  return {band.rows < kNodes ? band.rows : kNodes, first,
+          args.y_fraction[band.y + band.rows - 1] - first};
+}
+
+// A class at the corners of cells. Its logits are less the greatest of each source pixel, which
+// changes no probability, and no deeper than -kDeepest.
+struct CellLogits {
+  F32 corner;      // in the left column, on the first row
+  F32 down;        // change from there to the last row
+  F32 right;       // change from there to the right column
+  F32 down_right;  // what that change differs by on the last row
+};
+
+// The cells that begin at kLanes columns from `first` on.
+class Cells {
+ public:
+  Cells(const UpsampleArgs& args, const UpsampleBand& band, std::int64_t first)
+      : source_(source_rows(args, band)),
+        rows_(node_rows(args, band)),
+        first_(first),
+        at_edge_(first + kLanes >= args.width),
+        upper_tops_(load_pair(args.tops + band.upper * args.width)),
+        lower_tops_(load_pair(args.tops + band.lower * args.width)) {}
+
+  const NodeRows& rows() const { return rows_; }
+
+  CellLogits of_class(std::int64_t c) const {
+    const Pair upper = below(upper_tops_, source_.upper + c * source_.plane_size);
+    const Pair lower = below(lower_tops_, source_.lower + c * source_.plane_size);
+    const F32 left_slope = lower.left - upper.left;
+    const F32 right_slope = lower.right - upper.right;
+    const F32 corner = upper.left + rows_.first * left_slope;
+    const F32 down = rows_.change * left_slope;
+    return {corner, down, upper.right + rows_.first * right_slope - corner,
+            rows_.change * right_slope - down};
+  }
+
+ private:
+  struct Pair {
+    F32 left, right;
+  };
+  // Neighbouring columns; the last column of the source is its own neighbour.
+  Pair load_pair(const float* row) const {
+    const F32 left = load<F32>(row + first_);
+    if (!at_edge_) return {left, load<F32>(row + first_ + 1)};
+    I32 next;
+    for (int i = 0; i < kLanes; ++i) next[i] = i + 1 < kLanes ? i + 1 : i;
+    return {left, __builtin_shuffle(left, next)};
+  }
+  Pair below(const Pair& tops, const float* row) const {
+    __builtin_prefetch(row + first_ + 2 * kLanes);  // as line_of_class() does
+    const Pair logits = load_pair(row);
+    return {at_least(-kDeepest, logits.left - tops.left),
+            at_least(-kDeepest, logits.right - tops.right)};
+  }
+
+  const SourceRows source_;
+  const NodeRows rows_;
+  const std::int64_t first_;
+  const bool at_edge_;
+  const Pair upper_tops_, lower_tops_;
+};
+
+// The slopes of the classes: the least and the greatest, each way.
+class Spread {
+ public:
+  void add(const CellLogits& logits) {
+    widen(low_x_, high_x_, logits.right, logits.right + logits.down_right);
+    widen(low_y_, high_y_, logits.down, logits.down + logits.down_right);
+  }
+  // By lanes. As some class is the greatest of each source pixel, no slope is beyond kMaxSpread
+  // itself then.
+  I32 is_smooth() const {
+    return (high_x_ - low_x_ <= kMaxSpread) & (high_y_ - low_y_ <= kMaxSpread);
+  }
+
+ private:
+  static void widen(F32& low, F32& high, F32 a, F32 b) {
+    low = min(min(a, b), low);
+    high = max(max(a, b), high);
+  }
+  F32 low_x_ = {}, high_x_ = {}, low_y_ = {}, high_y_ = {};
+};
+
+// The powers of a class at the nodes: geometric sequences along each row and down each column.
+struct Sequence {
+  F32 power;       // at the corner
+  F32 down;        // ratio of a row to the one before, in the left column
+  F32 right;       // ratio of a column to the one before, on the first row
+  F32 down_right;  // ratio of `right` on a row to that on the one before
+
+  void next_row() {
+    power *= down;
+    right *= down_right;
+  }
+};
+
+// The sequences' logarithms, to be raised.
+static inline Sequence exponents(const CellLogits& logits, const NodeRows& rows) {
+  const float per_row = 1.0F / static_cast<float>(rows.count > 1 ? rows.count - 1 : 1);
+  constexpr float per_column = 1.0F / kDegree;
+  return {logits.corner, logits.down * per_row, logits.right * per_column,
+          logits.down_right * (per_row * per_column)};
+}
+
+template <int kClasses>
+static inline void raise_together(Sequence* sequences) {
+  F32 powers[kClasses];
+  F32 ratios[3 * kClasses];
+#pragma GCC unroll 8
+  for (int k = 0; k < kClasses; ++k) {
+    powers[k] = sequences[k].power;
+    ratios[3 * k] = sequences[k].down;
+    ratios[3 * k + 1] = sequences[k].right;
+    ratios[3 * k + 2] = sequences[k].down_right;
+  }
+  exp_near_zero(ratios);
+  exp_in_range(powers);
+#pragma GCC unroll 8
+  for (int k = 0; k < kClasses; ++k) {
+    sequences[k] = {powers[k], ratios[3 * k], ratios[3 * k + 1], ratios[3 * k + 2]};
+  }
+}
+
+static inline void raise(Sequence* sequences, std::int64_t count) {
+  constexpr int kTogether = kLanes == 16 ? 2 : 1;  // as the registers allow
+  std::int64_t i = 0;
+  for (; i + kTogether <= count; i += kTogether) raise_together<kTogether>(sequences + i);
+  for (; i < count; ++i) raise_together<1>(sequences + i);
+}
+
+}  // namespace etseg::ETSEG_ISA_NAMESPACE
