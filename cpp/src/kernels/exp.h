@@ -57,20 +57,11 @@ static inline F32 exp_in_range(F32 x) {
   return one[0];
 }
 
-// For |x| <= 0.45, where the polynomial alone is still as good.
-template <int kVectors>
-static inline void exp_near_zero(F32 (&x)[kVectors]) {
-  F32 q[kVectors];
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) q[v] = x[v] * 0.00138145406F + 0.00836874545F;
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) q[v] = q[v] * x[v] + 0.041668389F;
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) q[v] = q[v] * x[v] + 0.166665211F;
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) q[v] = q[v] * x[v] + 0.49999994F;
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) x[v] = (q[v] * x[v]) * x[v] + x[v] + 1.0F;
+// For |x| <= 0.1125: the minimax polynomial of degree 4 with e^0 and its slope exact; relative
+// error below 2e-8 before rounding.
+static inline F32 exp_near_zero(F32 x) {
+  const F32 q = (x * 0.0416934F + 0.16675836F) * x + 0.49999988F;
+  return (q * x + 1.0F) * x + 1.0F;
 }
 
 // For every x that is not NaN; zero where the result would be below the normal numbers.

@@ -89,25 +89,26 @@ class Cells {
   const Pair upper_tops_, lower_tops_;
 };
 
-// The slopes of the classes: the least and the greatest, each way.
+// How far apart the classes' slopes are, each way.
 class Spread {
  public:
   void add(const CellLogits& logits) {
-    widen(low_x_, high_x_, logits.right, logits.right + logits.down_right);
-    widen(low_y_, high_y_, logits.down, logits.down + logits.down_right);
+    low_x_ = min(logits.right, low_x_);
+    high_x_ = max(logits.right, high_x_);
+    low_y_ = min(logits.down, low_y_);
+    high_y_ = max(logits.down, high_y_);
+    low_turn_ = min(logits.down_right, low_turn_);
+    high_turn_ = max(logits.down_right, high_turn_);
   }
-  // By lanes. As some class is the greatest of each source pixel, no slope is beyond kMaxSpread
-  // itself then.
+  // By lanes. As some class is the greatest of each source pixel, no slope itself is beyond
+  // kMaxSpread then, nor is its change.
   I32 is_smooth() const {
-    return (high_x_ - low_x_ <= kMaxSpread) & (high_y_ - low_y_ <= kMaxSpread);
+    const F32 turn = high_turn_ - low_turn_;
+    return (high_x_ - low_x_ + turn <= kMaxSpread) & (high_y_ - low_y_ + turn <= kMaxSpread);
   }
 
  private:
-  static void widen(F32& low, F32& high, F32 a, F32 b) {
-    low = min(min(a, b), low);
-    high = max(max(a, b), high);
-  }
-  F32 low_x_ = {}, high_x_ = {}, low_y_ = {}, high_y_ = {};
+  F32 low_x_ = {}, high_x_ = {}, low_y_ = {}, high_y_ = {}, low_turn_ = {}, high_turn_ = {};
 };
 
 // The powers of a class at the nodes: geometric sequences along each row and down each column.
@@ -131,30 +132,31 @@ static inline Sequence exponents(const CellLogits& logits, const NodeRows& rows)
           logits.down_right * (per_row * per_column)};
 }
 
+// All but the first lie within kMaxSpread / kDegree of zero in a smooth cell, with few rows not
+// even the second.
 template <int kClasses>
-static inline void raise_together(Sequence* sequences) {
+static inline void raise_together(Sequence* sequences, bool all_rows) {
   F32 powers[kClasses];
-  F32 ratios[3 * kClasses];
 #pragma GCC unroll 8
-  for (int k = 0; k < kClasses; ++k) {
-    powers[k] = sequences[k].power;
-    ratios[3 * k] = sequences[k].down;
-    ratios[3 * k + 1] = sequences[k].right;
-    ratios[3 * k + 2] = sequences[k].down_right;
-  }
-  exp_near_zero(ratios);
+  for (int k = 0; k < kClasses; ++k) powers[k] = sequences[k].power;
   exp_in_range(powers);
 #pragma GCC unroll 8
   for (int k = 0; k < kClasses; ++k) {
-    sequences[k] = {powers[k], ratios[3 * k], ratios[3 * k + 1], ratios[3 * k + 2]};
+    Sequence& sequence = sequences[k];
+    const F32 down = sequence.down;
+    sequence = {powers[k], all_rows ? exp_near_zero(down) : exp_in_range(down),
+                exp_near_zero(sequence.right), exp_near_zero(sequence.down_right)};
   }
 }
 
-static inline void raise(Sequence* sequences, std::int64_t count) {
+static inline void raise(Sequence* sequences, std::int64_t count, const NodeRows& rows) {
   constexpr int kTogether = kLanes == 16 ? 2 : 1;  // as the registers allow
+  const bool all_rows = rows.count == kNodes;
   std::int64_t i = 0;
-  for (; i + kTogether <= count; i += kTogether) raise_together<kTogether>(sequences + i);
-  for (; i < count; ++i) raise_together<1>(sequences + i);
+  for (; i + kTogether <= count; i += kTogether) {
+    raise_together<kTogether>(sequences + i, all_rows);
+  }
+  for (; i < count; ++i) raise_together<1>(sequences + i, all_rows);
 }
 
 }  // namespace etseg::ETSEG_ISA_NAMESPACE

@@ -75,7 +75,7 @@ static inline I32 nonfinite_cells(const UpsampleArgs& args, const UpsampleBand& 
       spread.add(logits);
       sequences[k] = exponents(logits, rows);
     }
-    raise(sequences, count);
+    raise(sequences, count, rows);
     std::int64_t k = 0;
     for (; k + 8 <= count; k += 8) add_sequences<8>(sequences + k, rows.count, sums);
     for (; k + 4 <= count; k += 4) add_sequences<4>(sequences + k, rows.count, sums);
@@ -117,7 +117,7 @@ static inline void to_differences(F32* values, std::int64_t step) {
   const Cells cells(args, band, first);
   const NodeRows rows = cells.rows();
   Sequence sequence = exponents(cells.of_class(label), rows);
-  raise(&sequence, 1);
+  raise(&sequence, 1, rows);
   F32 values[kNodes * kNodes];
   const float* from = reciprocals(scratch) + first;
   for (std::int64_t j = 0; j < rows.count; ++j) {
