@@ -7,11 +7,11 @@
 namespace etseg::ETSEG_ISA_NAMESPACE {
 
 // Along a row or a column of target pixels every logit is a straight line. A softmax p(t) of lines
-// whose slopes lie within an interval of length s has |p^(5)| / 5! <= s^5 / 480: the greatest value
-// found over mixtures of up to four classes, and reached by two equal ones. The polynomial through
-// five evenly spaced nodes is off by at most 0.00355 times that, 7.4e-6 s^5; in both directions
-// together by at most 1 + 2.21 times that (2.21 is how much such a polynomial may enlarge errors at
-// its nodes). kMaxSpread keeps it below 4.4e-7.
+// whose slopes lie within an interval of length s has |p^(5)| / 5! <= s^5 / 480, which two equal
+// classes reach. The polynomial through five evenly spaced nodes is off by at most 0.00355 times
+// that, 7.4e-6 s^5; in both directions together by at most 1 + 2.21 times that, as it enlarges
+// errors at its nodes by 2.21 at most. kMaxSpread keeps it below 4.4e-7.
+// (tests/python/test_smooth_softmax.py looks for exceptions to each of these.)
 inline constexpr int kDegree = 4;
 inline constexpr int kNodes = kDegree + 1;
 inline constexpr float kMaxSpread = 0.45F;
