@@ -10,13 +10,13 @@ namespace etseg::ETSEG_ISA_NAMESPACE {
 inline constexpr float kInfinity = __builtin_inff();
 inline constexpr float kNaN = __builtin_nanf("");
 
-// Whether a lane of a comparison's result is set.
-static inline bool any(I32 mask) {
+// The bits that are set in any lane.
+static inline std::uint32_t any_bits(I32 v) {
 #if defined(__AVX512F__)
-  const auto half = __builtin_shufflevector(mask, mask, 0, 1, 2, 3, 4, 5, 6, 7) |
-                    __builtin_shufflevector(mask, mask, 8, 9, 10, 11, 12, 13, 14, 15);
+  const auto half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) |
+                    __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
 #else
-  const auto half = mask;
+  const auto half = v;
 #endif
 #if defined(__AVX2__)
   const auto quarter = __builtin_shufflevector(half, half, 0, 1, 2, 3) |
@@ -26,8 +26,11 @@ static inline bool any(I32 mask) {
 #endif
   using I64 = long long __attribute__((vector_size(16)));
   const I64 pair = (I64)quarter;
-  return (pair[0] | pair[1]) != 0;
+  const auto both = static_cast<std::uint64_t>(pair[0] | pair[1]);
+  return static_cast<std::uint32_t>(both | both >> 32);
 }
+// Whether a lane of a comparison's result is set.
+static inline bool any(I32 mask) { return any_bits(mask) != 0; }
 
 static inline I32 broadcast_int(std::int32_t x) { return I32{} + x; }
 

@@ -116,7 +116,7 @@ struct UpsampleArgs {
   bool lines_known;
 };
 
-// What softmax_by_nodes.h keeps of every cell of a band.
+// What cell_polynomials.h keeps of every cell of a band.
 inline constexpr std::int64_t kValuesPerCell = 50;
 
 // Of one thread.

@@ -21,11 +21,14 @@ inline constexpr float kDeepest = 64.0F;
   list.last = last;
   list.count = 0;
   for (std::int64_t word = 0; word * 32 < args.logits.channels; ++word) {
-    const std::uint32_t* row = args.active + word * args.logits.plane_size;
-    std::uint32_t bits = 0;
-    for (std::int64_t x = first; x <= last; ++x) {
-      bits |= row[band.upper * args.width + x] | row[band.lower * args.width + x];
-    }
+    const std::uint32_t* rows = args.active + word * args.logits.plane_size;
+    const std::uint32_t* upper = rows + band.upper * args.width;
+    const std::uint32_t* lower = rows + band.lower * args.width;
+    I32 many = {};
+    std::int64_t x = first;
+    for (; x + kLanes <= last + 1; x += kLanes) many |= load<I32>(upper + x) | load<I32>(lower + x);
+    std::uint32_t bits = any_bits(many);
+    for (; x <= last; ++x) bits |= upper[x] | lower[x];
     for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
       const std::int64_t label = args.out.planes[p].label;
       if (label / 32 == word) bits |= std::uint32_t{1} << (label % 32);
