@@ -149,6 +149,8 @@ constexpr Case kCases[] = {
     {"deeplab 257 to 1080p, 1 plane", etseg::Activation::kSoftmax, 21, 257, 1080, 1920, 1},
     {"deeplab 257 to 12 MP", etseg::Activation::kSoftmax, 21, 257, 3024, 4032, 0},
     {"deeplab 257 to 12 MP, 1 plane", etseg::Activation::kSoftmax, 21, 257, 3024, 4032, 1},
+    {"deeplab 257 to 12 MP, 1 plane, c-last", etseg::Activation::kSoftmax, 21, 257, 3024, 4032, 1,
+     true},
     {"deeplab 257 to 12 MP, 3 planes", etseg::Activation::kSoftmax, 21, 257, 3024, 4032, 3},
     {"deeplab 257 to 12 MP, 21 planes", etseg::Activation::kSoftmax, 21, 257, 3024, 4032, 21},
 };
@@ -206,7 +208,7 @@ void measure(const Case& item, const std::vector<float>& logits, int rounds) {
         if (!ok) std::abort();
       }
       std::printf(
-          "%-35s %-8s %d thread%s  fresh %7.3f ms (%5.2f x full)  reused %7.3f ms (%5.2f x full, "
+          "%-38s %-8s %d thread%s  fresh %7.3f ms (%5.2f x full)  reused %7.3f ms (%5.2f x full, "
           "%6.2f x read)\n",
           item.name, isa_name(isa), threads, threads == 1 ? " " : "s", median(fresh),
           median(fresh) / median(full), median(warm), median(warm) / median(full),
