@@ -17,6 +17,14 @@ namespace {
 constexpr std::int64_t kGroup = 64;
 constexpr std::int64_t kGroupsPerTask = 32;
 
+// Cache lines, in floats.
+constexpr std::int64_t kLine = 64 / sizeof(float);
+std::int64_t lines(std::int64_t n) { return (n + kLine - 1) / kLine; }
+float* aligned(std::vector<float>& memory) {
+  const auto misplaced = reinterpret_cast<std::uintptr_t>(memory.data()) / sizeof(float) % kLine;
+  return memory.data() + (misplaced == 0 ? 0 : kLine - static_cast<int>(misplaced));
+}
+
 template <typename T>
 void grow(std::vector<T>& memory, std::int64_t size) {
   if (memory.size() < static_cast<std::size_t>(size)) memory.resize(static_cast<std::size_t>(size));
@@ -47,7 +55,6 @@ static_assert(MapPool::kOffset + kColumnsBeforeLine * sizeof(float) == 64);
 
 // See UpsampleArgs.
 bool lines_known(const std::vector<PlaneOut>& planes, std::int64_t width) {
-  constexpr std::int64_t kLine = 64 / sizeof(float);
   return width % kLine == 0 && std::all_of(planes.begin(), planes.end(), [](const auto& plane) {
            return reinterpret_cast<std::uintptr_t>(plane.data + kColumnsBeforeLine) % 64 == 0;
          });
@@ -162,7 +169,8 @@ void PostprocessRunner::label_interleaved(const Executor& executor) {
   });
 }
 
-std::uint32_t PostprocessRunner::classify(const Executor& executor) {
+std::uint32_t PostprocessRunner::classify(std::int64_t pixels, float* planes,
+                                          const Executor& executor) {
   // Classes left out of a denominator together weigh less than e^-17 of it.
   const float margin = 17.0F + std::log(static_cast<float>(logits_.channels)) + kMaxLabelGap;
   const bool has_denominator = activation_ == Activation::kSoftmax && logits_.channels > 1;
@@ -171,10 +179,9 @@ std::uint32_t PostprocessRunner::classify(const Executor& executor) {
       labels_.data(), has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
       tops_.data(),   margin};
   std::atomic<std::uint32_t> saw = 0;
-  over_pixels(executor, logits_.plane_size, [&](std::int64_t begin, std::int64_t end) {
+  over_pixels(executor, pixels, [&](std::int64_t begin, std::int64_t end) {
     if (interleaved_ != nullptr) {
-      kernels_.deinterleave({interleaved_, logits_.channels, logits_.plane_size, planar_.data(),
-                             logits_.plane_size, 0},
+      kernels_.deinterleave({interleaved_, logits_.channels, pixels, planes, logits_.plane_size, 0},
                             begin, end);
     }
     saw.fetch_or(kernels_.classify(args, begin, end), std::memory_order_relaxed);
@@ -195,8 +202,6 @@ bool PostprocessRunner::bring_into_range(std::int64_t count) {
 }
 
 void PostprocessRunner::reserve_scratch(std::int64_t channels, std::int64_t width, int workers) {
-  constexpr std::int64_t kLine = 64 / sizeof(float);
-  const auto lines = [](std::int64_t n) { return (n + kLine - 1) / kLine; };
   const std::int64_t vectors = 2 * kMaxLanes * channels;
   const std::int64_t classes = lines(channels) * kLine;
   const std::int64_t columns = lines(width) * kLine;
@@ -206,11 +211,10 @@ void PostprocessRunner::reserve_scratch(std::int64_t channels, std::int64_t widt
   const std::int64_t floats = vectors + kValuesPerCell * cell_stride;
   grow(floats_, workers * floats + kLine);
   grow(integers_, workers * integers);
-  const auto misplaced = reinterpret_cast<std::uintptr_t>(floats_.data()) / sizeof(float) % kLine;
-  float* aligned = floats_.data() + (misplaced == 0 ? 0 : kLine - static_cast<int>(misplaced));
+  float* const begin = aligned(floats_);
   scratch_.resize(static_cast<std::size_t>(workers));
   for (int i = 0; i < workers; ++i) {
-    float* const own = aligned + i * floats;
+    float* const own = begin + i * floats;
     std::int32_t* const own_integers = integers_.data() + i * integers;
     scratch_[static_cast<std::size_t>(i)] = {
         own,           own_integers, own_integers + classes, own_integers + classes + columns,
@@ -221,22 +225,27 @@ void PostprocessRunner::reserve_scratch(std::int64_t channels, std::int64_t widt
 void PostprocessRunner::upsample(const LogitsView& source, const PostprocessTarget& target,
                                  const Executor& executor) {
   const std::int64_t channels = source.channels;
+  const std::int64_t pixels = source.height * source.width;
   const int workers = std::max(executor.concurrency(), 1);
-  grow(labels_, logits_.plane_size);
+  float* planes = nullptr;
+  if (interleaved_ != nullptr) {
+    // Planes of whole cache lines, and an odd number of them.
+    logits_.plane_size = (lines(pixels) | 1) * kLine;
+    grow(planar_, channels * logits_.plane_size + kLine);
+    planes = aligned(planar_);
+    logits_.data = planes;
+  }
+  grow(labels_, pixels);
   if (out_.plane_count > 0) {
     grow(active_, (channels + 31) / 32 * logits_.plane_size);
-    grow(tops_, logits_.plane_size);
+    grow(tops_, pixels);
   }
   reserve_scratch(channels, source.width, workers);
 
-  if (interleaved_ != nullptr) {
-    grow(planar_, channels * logits_.plane_size);
-    logits_.data = planar_.data();
-  }
-  std::uint32_t saw = classify(executor);
+  std::uint32_t saw = classify(pixels, planes, executor);
   interleaved_ = nullptr;  // planes from here on
   if ((saw & kSawHuge) != 0 && bring_into_range(channels * logits_.plane_size)) {
-    saw = classify(executor);
+    saw = classify(pixels, planes, executor);
   }
   const bool has_nonfinite = (saw & kSawNonFinite) != 0;
   plan_.prepare(source.height, source.width, target.height, target.width, has_nonfinite);

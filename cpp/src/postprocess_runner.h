@@ -28,7 +28,7 @@ class PostprocessRunner {
   void label_interleaved(const Executor& executor);
   void upsample(const LogitsView& source, const PostprocessTarget& target,
                 const Executor& executor);
-  std::uint32_t classify(const Executor& executor);
+  std::uint32_t classify(std::int64_t pixels, float* planes, const Executor& executor);
   bool bring_into_range(std::int64_t count);
   void reserve_scratch(std::int64_t channels, std::int64_t width, int workers);
 
