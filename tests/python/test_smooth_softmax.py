@@ -58,7 +58,7 @@ def test_how_much_the_polynomial_enlarges_errors_at_its_nodes() -> None:
 
 
 def test_the_error_in_one_direction() -> None:
-    spread = 0.45
+    spread = 0.5
     t = np.linspace(0, 1, 1001)
     rng = np.random.default_rng(1)
     worst = 0.0

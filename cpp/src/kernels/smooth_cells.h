@@ -10,11 +10,11 @@ namespace etseg::ETSEG_ISA_NAMESPACE {
 // whose slopes lie within an interval of length s has |p^(5)| / 5! <= s^5 / 480, which two equal
 // classes reach. The polynomial through five evenly spaced nodes is off by at most 0.00355 times
 // that, 7.4e-6 s^5; in both directions together by at most 1 + 2.21 times that, as it enlarges
-// errors at its nodes by 2.21 at most. kMaxSpread keeps it below 4.4e-7.
+// errors at its nodes by 2.21 at most. kMaxSpread keeps it below 7.5e-7.
 // (tests/python/test_smooth_softmax.py looks for exceptions to each of these.)
 inline constexpr int kDegree = 4;
 inline constexpr int kNodes = kDegree + 1;
-inline constexpr float kMaxSpread = 0.45F;
+inline constexpr float kMaxSpread = 0.5F;
 
 // The rows of nodes: the rows of the band themselves if these are fewer, or else kNodes of them
 // from its first to its last.
