@@ -57,8 +57,8 @@ static inline F32 exp_in_range(F32 x) {
   return one[0];
 }
 
-// For |x| <= 0.1125: the minimax polynomial of degree 4 with e^0 and its slope exact; relative
-// error below 2e-8 before rounding.
+// For |x| <= 0.125: the minimax polynomial of degree 4 with e^0 and its slope exact; relative error
+// below 4e-8 before rounding.
 static inline F32 exp_near_zero(F32 x) {
   const F32 q = (x * 0.0416997F + 0.16677987F) * x + 0.49999982F;
   return (q * x + 1.0F) * x + 1.0F;
