@@ -1,7 +1,8 @@
 // Postprocessing against the memory it writes and reads: milliseconds (median) into fresh and into
 // reused arrays, the ratio to filling fresh arrays of the same size on one thread, as numpy.full
-// does, and of the reused time to reading the logits once on as many threads. One line for each
-// case, instruction set (ETSEG_ISA: that one only) and number of threads.
+// does, and of the reused time to a memset of those arrays and to reading the logits once, both on
+// as many threads. One line for each case, instruction set (ETSEG_ISA: that one only) and number of
+// threads.
 //   bench_postprocess [rounds] [part of a case's name] [logits.bin]
 // logits.bin: float32 21x257x257 of a real network; without it, a synthetic field.
 #include <sys/mman.h>
@@ -182,7 +183,7 @@ void measure(const Case& item, const std::vector<float>& logits, int rounds) {
       std::optional<TwoThreads> two;  // its second thread is busy even when it waits
       if (threads == 2) two.emplace();
       const etseg::Executor& executor = two ? static_cast<const etseg::Executor&>(*two) : serial;
-      std::vector<double> full, fresh, warm, read;
+      std::vector<double> full, fresh, warm, set, read;
       for (int round = 0; round < rounds; ++round) {
         {
           Fresh memory(bytes);
@@ -199,6 +200,15 @@ void measure(const Case& item, const std::vector<float>& logits, int rounds) {
         }
         const auto target = target_in(reused.data(), planes);
         warm.push_back(milliseconds([&] { ok = runner.run(view, target, executor).ok() && ok; }));
+        set.push_back(milliseconds([&] {
+          executor.run(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
+            const auto part = [&](std::int64_t i) {
+              return bytes * static_cast<std::size_t>(i) / static_cast<std::size_t>(threads);
+            };
+            std::memset(static_cast<char*>(reused.data()) + part(begin), 1,
+                        part(end) - part(begin));
+          });
+        }));
         const auto values = static_cast<std::int64_t>(logits.size());
         read.push_back(milliseconds([&] {
           executor.run(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
@@ -209,10 +219,10 @@ void measure(const Case& item, const std::vector<float>& logits, int rounds) {
       }
       std::printf(
           "%-38s %-8s %d thread%s  fresh %7.3f ms (%5.2f x full)  reused %7.3f ms (%5.2f x full, "
-          "%6.2f x read)\n",
+          "%5.2f x memset, %6.2f x read)\n",
           item.name, isa_name(isa), threads, threads == 1 ? " " : "s", median(fresh),
           median(fresh) / median(full), median(warm), median(warm) / median(full),
-          median(warm) / median(read));
+          median(warm) / median(set), median(warm) / median(read));
       std::fflush(stdout);
     }
   }
