@@ -35,7 +35,7 @@ class Model:
 
 def models(shared: Path = SHARED, build: Path = BUILD) -> dict[str, Model]:
     """Every model by name, whether its files are there or not."""
-    bundled = CHECKOUT / "python" / "etseg" / "_models"
+    bundled = CHECKOUT / "python" / "etseg" / "_bundled"
     made = build / "programs"
     return {
         "selfie": Model(

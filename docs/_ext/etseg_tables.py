@@ -35,7 +35,8 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import etseg
-from etseg import _catalogue, _cli, _errors
+from etseg import _cli, _errors
+from etseg._model import catalogue
 
 PACKAGE = Path(etseg.__file__).parent
 STATUS_H = Path(__file__).parents[2] / "cpp" / "include" / "etseg" / "status.h"
@@ -95,7 +96,7 @@ class CatalogueTable(_Generated):
                 (
                     f":data:`~etseg.{constant}`",
                     f":class:`~etseg.{labels.__name__}`",
-                    f"{_catalogue.APPROXIMATE_SIZES[name] / 1e6:.3g} MB",
+                    f"{catalogue.APPROXIMATE_SIZES[name] / 1e6:.3g} MB",
                     "wheel" if str(spec.model_source).startswith("bundled:") else "download",
                 )
             )
@@ -194,7 +195,7 @@ def _carriers() -> dict[_errors.ErrorCode, set[type[_errors.EtsegError]]]:
             found[error.default_code].add(error)
     for code, error in _errors._BY_CODE.items():
         found[code].add(error)
-    for path in sorted(PACKAGE.glob("*.py")):
+    for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
         # A call that passes a code: of an error class, or of a function that makes one.
         makers = {
@@ -228,7 +229,7 @@ def _describe_constant(
     """Constants are documented by a comment where they are defined, not where they are exported."""
     if what != "data" or not name.startswith("etseg."):
         return
-    comments = ModuleAnalyzer.for_module("etseg._catalogue").find_attr_docs()
+    comments = ModuleAnalyzer.for_module("etseg._model.catalogue").find_attr_docs()
     lines[:] = comments.get(("", name.removeprefix("etseg.")), [])
 
 

@@ -12,24 +12,8 @@
 """
 
 import logging
+from types import FunctionType
 
-from ._catalogue import (
-    CATALOGUE,
-    DEEPLAB_V3_MOBILENET_V3_LARGE,
-    DEEPLAB_V3_MOBILENET_V3_LARGE_QUANTIZED,
-    DEEPLAB_V3_RESNET50,
-    DEEPLAB_V3_RESNET50_QUANTIZED,
-    DEEPLAB_V3_RESNET101,
-    DEEPLAB_V3_RESNET101_QUANTIZED,
-    FCN_RESNET50,
-    FCN_RESNET50_QUANTIZED,
-    FCN_RESNET101,
-    FCN_RESNET101_QUANTIZED,
-    LRASPP_MOBILENET_V3_LARGE,
-    LRASPP_MOBILENET_V3_LARGE_QUANTIZED,
-    SELFIE_SEGMENTATION,
-    SELFIE_SEGMENTATION_LANDSCAPE,
-)
 from ._errors import (
     DownloadError,
     ErrorCode,
@@ -50,12 +34,29 @@ from ._errors import (
 )
 from ._labels import DeeplabLabel, SelfieSegmentationLabel
 from ._limits import Limits
+from ._model.catalogue import (
+    CATALOGUE,
+    DEEPLAB_V3_MOBILENET_V3_LARGE,
+    DEEPLAB_V3_MOBILENET_V3_LARGE_QUANTIZED,
+    DEEPLAB_V3_RESNET50,
+    DEEPLAB_V3_RESNET50_QUANTIZED,
+    DEEPLAB_V3_RESNET101,
+    DEEPLAB_V3_RESNET101_QUANTIZED,
+    FCN_RESNET50,
+    FCN_RESNET50_QUANTIZED,
+    FCN_RESNET101,
+    FCN_RESNET101_QUANTIZED,
+    LRASPP_MOBILENET_V3_LARGE,
+    LRASPP_MOBILENET_V3_LARGE_QUANTIZED,
+    SELFIE_SEGMENTATION,
+    SELFIE_SEGMENTATION_LANDSCAPE,
+)
+from ._model.spec import ModelSpec
 from ._module import ImageSegmentationModule
 from ._native import __version__
-from ._results import SegmentationResult, Timings
-from ._shapes import Area, Contour
-from ._spec import ModelSpec
-from ._stream import SegmentationStream
+from ._results.result import SegmentationResult, Timings
+from ._results.shapes import Area, Contour
+from ._running.stream import SegmentationStream
 from ._threads import get_num_threads, set_num_threads
 
 __all__ = [
@@ -107,3 +108,9 @@ __all__ = [
 
 # A library does not write to stderr where nobody configured logging.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+# What users see in tracebacks, help() and pickles is where they import from, not where it stands.
+for _name in __all__:
+    if isinstance(_value := globals()[_name], (type, FunctionType)):
+        _value.__module__ = __name__
+del _name, _value

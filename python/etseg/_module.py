@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from . import _exit, _pickling
-from ._catalogue import CATALOGUE
-from ._decode import Pixels
+from . import _pickling
 from ._errors import (
     EtsegError,
     InvalidConfigError,
@@ -23,20 +21,23 @@ from ._errors import (
     InvalidUserInputError,
     ModuleNotLoadedError,
 )
-from ._kept_image import KeptImage
+from ._images.decode import Pixels
+from ._images.kept import KeptImage
+from ._images.source import read_source
 from ._labels import Label, Labels
 from ._limits import Limits
-from ._model_files import locate
-from ._results import SegmentationResult, Timings
-from ._session import Session
-from ._sources import read_source
-from ._spec import ModelSpec, Source, as_spec
-from ._workers import Workers
+from ._model.catalogue import CATALOGUE
+from ._model.files import locate
+from ._model.session import Session
+from ._model.spec import ModelSpec, Source, as_spec
+from ._results.result import SegmentationResult, Timings
+from ._running import at_exit
+from ._running.workers import Workers
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
 
-    from ._stream import SegmentationStream
+    from ._running.stream import SegmentationStream
 
 _MAX_CONCURRENCY = 256  # kMaxInstances of the core
 
@@ -325,9 +326,9 @@ class ImageSegmentationModule:
         Raises:
             EtsegError: whatever :meth:`forward` raises.
         """
-        from . import _async
+        from ._running import event_loop
 
-        return await _async.forward(
+        return await event_loop.forward(
             self, image, classes_of_interest, resize, channel_order=channel_order, out=out
         )
 
@@ -347,9 +348,9 @@ class ImageSegmentationModule:
         Raises:
             EtsegError: whatever :meth:`load` raises.
         """
-        from . import _async
+        from ._running import event_loop
 
-        await _async.load(self, model, on_download_progress_callback)
+        await event_loop.load(self, model, on_download_progress_callback)
 
     @overload
     def map(
@@ -407,7 +408,7 @@ class ImageSegmentationModule:
             LabelError: a label that the model does not have.
             ModuleNotLoadedError: nothing is loaded.
         """
-        from ._stream import SegmentationStream
+        from ._running.stream import SegmentationStream
 
         return SegmentationStream(
             self,
@@ -500,7 +501,7 @@ class ImageSegmentationModule:
         self._swap = threading.Lock()
         self._workers = Workers()
         self._not_reopened: tuple[ModelSpec, EtsegError] | None = None
-        _exit.register(self)
+        at_exit.register(self)
 
     def _loaded(self) -> Session:
         session = self._session

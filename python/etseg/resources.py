@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import _cache, _http
-from ._cache import cache_directory
+from ._download import cache, http
+from ._download.cache import cache_directory
 from ._errors import DownloadError
 from ._limits import Limits
-from ._model_files import local_path, locate, url_of
-from ._spec import ModelSpec, Source, as_spec
+from ._model.files import local_path, locate, url_of
+from ._model.spec import ModelSpec, Source, as_spec
 
 __all__ = [
     "DownloadedModel",
@@ -89,7 +89,7 @@ def fetch(
 def list_downloaded_models() -> list[DownloadedModel]:
     """The models in the cache, by name. Interrupted downloads are none."""
     found = []
-    for entry in _cache.entries():
+    for entry in cache.entries():
         record = entry.record()
         if record is not None and entry.model.is_file():
             found.append(DownloadedModel(record.url, entry.model, record.size, record.sha256))
@@ -108,7 +108,7 @@ def delete_resources(*models: Model) -> int:
         FileWriteError: a file cannot be removed.
     """
     urls = [url_of(as_spec(model).model_source) for model in models]
-    return sum(_cache.Entry.of(url).delete() for url in urls if url is not None)
+    return sum(cache.Entry.of(url).delete() for url in urls if url is not None)
 
 
 def get_files_total_size(*models: Model) -> int:
@@ -126,16 +126,16 @@ def _size_of(spec: ModelSpec) -> int:
     url = url_of(spec.model_source)
     if url is None:
         return local_path(spec.model_source).stat().st_size
-    path = _cache.Entry.of(url).model
+    path = cache.Entry.of(url).model
     if path.is_file():
         return path.stat().st_size
 
     def ask() -> int | None:
-        with _http.request("HEAD", url) as answer:
-            _http.check_status(answer, url, 200)
+        with http.request("HEAD", url) as answer:
+            http.check_status(answer, url, 200)
             return answer.length
 
-    size = _http.retried(ask)
+    size = http.retried(ask)
     if size is None:
-        raise DownloadError(f"{_http.shown(url)}: the server does not say how large it is")
+        raise DownloadError(f"{http.shown(url)}: the server does not say how large it is")
     return size

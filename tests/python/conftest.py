@@ -149,7 +149,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("ETSEG_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ETSEG_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("etseg._http.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("etseg._download.http.FIRST_PAUSE", 0.001)
     return tmp_path / "cache"
 
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 import etseg
 from etseg import CATALOGUE, DeeplabLabel, ImageSegmentationModule, resources
-from etseg._catalogue import APPROXIMATE_SIZES
 from etseg._cli import main
+from etseg._model.catalogue import APPROXIMATE_SIZES
 from http_server import Fault, Server
 
 pytestmark = pytest.mark.usefixtures("cache")

@@ -11,7 +11,7 @@ namespace etseg::ETSEG_ISA_NAMESPACE {
 // classes reach. The polynomial through five evenly spaced nodes is off by at most 0.00355 times
 // that, 7.4e-6 s^5; in both directions together by at most 1 + 2.21 times that, as it enlarges
 // errors at its nodes by 2.21 at most. kMaxSpread keeps it below 7.5e-7.
-// (tests/python/test_smooth_softmax.py looks for exceptions to each of these.)
+// (tests/python/native/test_smooth_softmax.py looks for exceptions to each of these.)
 inline constexpr int kDegree = 4;
 inline constexpr int kNodes = kDegree + 1;
 inline constexpr float kMaxSpread = 0.5F;

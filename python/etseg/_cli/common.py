@@ -1,0 +1,144 @@
+"""What the commands share: options, colours, errors, the bar of a download."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from etseg._errors import EtsegError
+from etseg._model.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+#: Of a process that Ctrl-C ended, as shells have it.
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Commands in the order of their definition. Ctrl-C ends them all alike."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Not by the alphabet: what most people want stands first."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """One line and 130 on Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nAborted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+class Failure(click.ClickException):
+    """One line on stderr, and exit status 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        context = click.get_current_context(silent=True)
+        self._color = context.color if context else None
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Red on a terminal."""
+        error = click.style("Error:", fg="red", bold=True)
+        click.echo(f"{error} {self.format_message()}", file, err=True, color=self._color)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """An error of etseg's ends the command, without a traceback."""
+    try:
+        yield
+    except EtsegError as error:
+        raise Failure(str(error)) from error
+
+
+def set_up_streams(context: click.Context) -> None:
+    """NO_COLOR (no-color.org) and dumb terminals are heeded; no file's name breaks the output."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        context.color = False
+    for stream in (sys.stdout, sys.stderr):
+        encoding = getattr(stream, "encoding", None) or ""
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # Names that are not UTF-8 come out as the bytes they are.
+            utf8 = encoding.lower().replace("-", "") == "utf8"
+            reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+
+
+def json_option(what: str) -> Callable[[Any], Any]:
+    """--json, which becomes the parameter `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON.")
+
+
+def print_json(value: object) -> None:
+    """On one line, and ASCII: whatever reads it, in whatever encoding, reads the same."""
+    click.echo(json.dumps(value, allow_nan=False))
+
+
+def note(text: str, quiet: bool = False) -> None:
+    """Something nice to know: for a person at a terminal, and nobody else."""
+    if not quiet and sys.stderr.isatty():
+        click.echo(text, err=True)
+
+
+def readable(size: int) -> str:
+    """Bytes in decimal units, as disks and networks are sold."""
+    number, units = float(size), ["GB", "MB", "kB", "B"]
+    while number >= 999.5 and len(units) > 1:
+        number /= 1000
+        units.pop()
+    return f"{number:.3g} {units[-1]}"
+
+
+def can_draw() -> bool:
+    """Whether stderr is a terminal where a line can be written over."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def known_models() -> str:
+    """The names of the catalogue, for messages."""
+    return ", ".join(CATALOGUE)
+
+
+def complete_model(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """For the shell: the names of the catalogue, or files where none begins so."""
+    from click.shell_completion import CompletionItem
+
+    names = [CompletionItem(name) for name in CATALOGUE if name.startswith(incomplete)]
+    return names or click.Path().shell_complete(context, parameter, incomplete)
+
+
+@contextmanager
+def download_bar(label: str, quiet: bool = False) -> Iterator[Callable[[float], object] | None]:
+    """What a download reports to. A bar on stderr, if that is a terminal and anything is to do."""
+    if quiet or not can_draw():
+        yield None
+        return
+    steps = 1000
+    bar = click.progressbar(length=steps, label=label, file=sys.stderr)
+    shown = False
+
+    def update(progress: float) -> None:
+        nonlocal shown
+        if not shown and progress >= 1:  # it is here already
+            return
+        if not shown:
+            shown = True
+            bar.__enter__()
+        bar.update(round(progress * steps) - bar.pos)
+
+    try:
+        yield update
+    finally:
+        if shown:
+            bar.__exit__(*sys.exc_info())

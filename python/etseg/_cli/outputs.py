@@ -1,0 +1,159 @@
+"""Where `etseg segment` writes what, and that nothing is written over by accident."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from .inputs import IMAGE_ENDINGS, Photos, guard, leave_out
+
+#: The option of each kind of output.
+OPTIONS = {"overlay": "--output", "mask": "--mask", "arrays": "--npz"}
+
+_FILES = IMAGE_ENDINGS | {".npz"}
+_JPEG = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be written.
+
+    Attributes:
+        paths: by kind, one for each photo.
+        folders: the kinds that go to a folder, which is made where it is not there.
+        left_out: how many images are none of the photos, since they lie among the outputs.
+    """
+
+    paths: Mapping[str, Sequence[Path]]
+    folders: frozenset[str] = frozenset()
+    left_out: int = 0
+
+    def of(self, index: int) -> dict[str, Path]:
+        """What is written for a photo, by kind."""
+        return {kind: paths[index] for kind, paths in self.paths.items()}
+
+
+def plan(photos: Photos, asked: Mapping[str, str | None]) -> Plan:
+    """Where everything goes. Takes earlier outputs out of the photos.
+
+    An output is a folder if there are many photos, if it is there as one, or ends with a slash.
+    The structure of the photos' own folders is kept in it.
+
+    Raises:
+        click.UsageError: a folder or file is not possible there; a photo or another output would be
+            written over.
+        Failure: nothing but earlier outputs is left.
+    """
+    given = {kind: value for kind, value in asked.items() if value is not None}
+    folders = {kind: Path(value) for kind, value in given.items() if _is_folder(value, photos)}
+    for kind, value in given.items():
+        why = _wrong_folder(value) if kind in folders else _wrong_file(kind, value)
+        if why:
+            raise click.BadParameter(f"{value!r} {why}", param_hint=OPTIONS[kind])
+    left_out = leave_out(photos, list(folders.values())) if photos.many else 0
+    places = [photo.place for photo in photos.found]
+    paths = {
+        kind: [folders[kind] / name for name in distinct_names(places, kind)]
+        if kind in folders
+        else [Path(value)]
+        for kind, value in given.items()
+    }
+    everything = [path for of_kind in paths.values() for path in of_kind]
+    for path, times in Counter(everything).items():
+        if times > 1:
+            kinds = [OPTIONS[kind] for kind in paths if path in paths[kind]]
+            raise click.UsageError(
+                f"{' and '.join(kinds)} would both write {str(path)!r}; name different places"
+            )
+    if folders:
+        guard(photos, everything)
+    return Plan(paths, frozenset(folders), left_out)
+
+
+def distinct_names(places: Sequence[Path], kind: str) -> list[Path]:
+    """The photos' names with the ending of the output.
+
+    a.jpg becomes a.png. Where several would become the same, all of them keep their own ending in
+    front: a.jpg.png, a.bmp.png. What still is alike (URLs can be) is numbered in order: a-2.png.
+    """
+    endings = [_ending(place, kind) for place in places]
+    short = [_short(place, end) for place, end in zip(places, endings, strict=True)]
+    full = [_full(place, end) for place, end in zip(places, endings, strict=True)]
+    chosen = list(short)
+    while True:
+        times = Counter(map(_folded, chosen))
+        alike = [i for i, name in enumerate(chosen) if times[_folded(name)] > 1]
+        change = [i for i in alike if chosen[i] != full[i]]
+        if not change:
+            break
+        for i in change:
+            chosen[i] = full[i]
+    taken: set[str] = set(map(_folded, chosen)) if alike else set()
+    seen: set[str] = set()
+    for i in alike:
+        name, number = chosen[i], 1
+        while _folded(name) in seen or (number > 1 and _folded(name) in taken):
+            number += 1
+            name = chosen[i].with_name(f"{chosen[i].stem}-{number}{endings[i]}")
+        seen.add(_folded(name))
+        chosen[i] = name
+    return chosen
+
+
+def _is_folder(value: str, photos: Photos) -> bool:
+    return photos.many or _names_folder(value)
+
+
+def _names_folder(value: str) -> bool:
+    """Whether a folder is meant for sure."""
+    return value.endswith(("/", os.sep)) or os.path.isdir(value)  # noqa: PTH112  # "" is none
+
+
+def _wrong_folder(value: str) -> str | None:
+    path = Path(value)
+    if not value:
+        return "is no folder"
+    if path.exists() and not path.is_dir():
+        return "is a file; the results of many photos go to a folder"
+    if path.suffix.lower() in _FILES and not _names_folder(value):
+        return (
+            "looks like a file, and the results of many photos go to a folder; if you mean one of "
+            "that name, end it with a slash"
+        )
+    return None
+
+
+def _wrong_file(kind: str, value: str) -> str | None:
+    expected = {"mask": ".png", "arrays": ".npz"}.get(kind)
+    if not value:
+        return "is no file"
+    if expected is None or Path(value).suffix.lower() == expected:
+        return None
+    why = "; other formats may change the label indices" if kind == "mask" else ""
+    return f"does not end in {expected}{why}; a folder ends with a slash"
+
+
+def _ending(place: Path, kind: str) -> str:
+    if kind == "arrays":
+        return ".npz"
+    # Photographs in PNG are large, and slow to write.
+    return ".jpg" if kind == "overlay" and place.suffix.lower() in _JPEG else ".png"
+
+
+def _short(place: Path, ending: str) -> Path:
+    stem = place.stem if place.suffix.lower() in IMAGE_ENDINGS else place.name
+    return place.with_name(stem + ending)
+
+
+def _full(place: Path, ending: str) -> Path:
+    return place if place.suffix.lower() == ending else place.with_name(place.name + ending)
+
+
+def _folded(name: Path) -> str:
+    """Equal for what is one file on some file systems."""
+    return str(name).casefold()

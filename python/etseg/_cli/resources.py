@@ -1,0 +1,174 @@
+"""`etseg models`, `etseg fetch`, `etseg cache`: the files of models.
+
+What downloads is imported by those who need it: with TLS and the like it takes as long as all the
+other modules of the command.
+"""
+
+from __future__ import annotations
+
+import click
+
+from etseg._labels import LabelSet
+from etseg._model.catalogue import APPROXIMATE_SIZES, CATALOGUE
+from etseg._model.files import url_of
+from etseg._model.spec import ModelSpec
+
+from .common import (
+    Commands,
+    complete_model,
+    download_bar,
+    json_option,
+    known_models,
+    print_json,
+    readable,
+    reported,
+)
+
+_MODELS_EPILOG = """\
+\b
+Fields of --json, a list of objects:
+  name    what --model and etseg fetch take
+  size    of the file in bytes, roughly
+  labels  names, in the order of their indices
+  where   "package", "cache", or "internet": not downloaded
+  url     of the file; null for those in the package
+"""
+
+_LIST_EPILOG = """\
+\b
+Fields of --json, a list of objects:
+  url, path, size, sha256   of each model; the size in bytes
+"""
+
+#: How the places of models are called on the terminal.
+_WHERE = {"package": "in the package", "cache": "cached", "internet": "not downloaded"}
+
+
+@click.command(epilog=_MODELS_EPILOG)
+@json_option("the list")
+def models(as_json: bool) -> None:
+    """List the models that go by name.
+
+    With the size of their files, how many classes they tell apart, and where they are. The first
+    use downloads a model; `etseg fetch` does so ahead of time.
+    """
+    if as_json:
+        print_json([_model(name, spec) for name, spec in CATALOGUE.items()])
+        return
+    width = max(map(len, CATALOGUE))
+    for name, spec in CATALOGUE.items():
+        classes = f"{len(_labels(spec)):>2} classes"
+        size = readable(APPROXIMATE_SIZES[name])
+        padded = click.style(name, bold=True) + " " * (width - len(name))
+        click.echo(f"{padded}  {size:>8}  {classes}  {_WHERE[_where(spec)]}")
+
+
+def _model(name: str, spec: ModelSpec) -> dict[str, object]:
+    return {
+        "name": name,
+        "size": APPROXIMATE_SIZES[name],
+        "labels": [label.name for label in _labels(spec).members],
+        "where": _where(spec),
+        "url": url_of(spec.model_source),
+    }
+
+
+def _labels(spec: ModelSpec) -> LabelSet:
+    return LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
+
+
+def _where(spec: ModelSpec) -> str:
+    from etseg._download.cache import Entry
+
+    url = url_of(spec.model_source)
+    if url is None:
+        return "package"
+    return "cache" if Entry.of(url).model.is_file() else "internet"
+
+
+@click.command()
+@click.argument("model", metavar="NAME|URL", shell_complete=complete_model)
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+def fetch(model: str, quiet: bool) -> None:
+    """Download a model, so that it can be used without a network.
+
+    Prints the path of the file. An interrupted download goes on where it stopped.
+    """
+    from etseg import resources
+
+    with reported(), download_bar(model, quiet) as on_progress:
+        path = resources.fetch(_spec(model), on_progress)
+    click.echo(path)
+
+
+@click.group(cls=Commands)
+def cache() -> None:
+    """Show and clear what was downloaded."""
+
+
+@cache.command("path")
+@json_option('{"path": ...}')
+def cache_path(as_json: bool) -> None:
+    """Print the directory of the downloads.
+
+    The environment variable ETSEG_CACHE chooses another.
+    """
+    from etseg import resources
+
+    path = resources.cache_directory()
+    if as_json:
+        print_json({"path": str(path)})
+    else:
+        click.echo(path)
+
+
+@cache.command("list", epilog=_LIST_EPILOG)
+@json_option("the list")
+def cache_list(as_json: bool) -> None:
+    """List the downloaded models: size, SHA-256, URL, path."""
+    from etseg import resources
+
+    found = resources.list_downloaded_models()
+    if as_json:
+        fields = ("url", "path", "size", "sha256")
+        print_json(
+            [dict(zip(fields, (m.url, str(m.path), m.size, m.sha256), strict=True)) for m in found]
+        )
+        return
+    for model in found:
+        click.echo(f"{readable(model.size):>8}  {model.sha256[:12]}  {model.url}  {model.path}")
+
+
+@cache.command("clear")
+@click.argument("models", metavar="[NAME|URL]...", nargs=-1, shell_complete=complete_model)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@json_option('{"freed": bytes}')
+def cache_clear(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Remove these models from the cache. All of them, where none is named."""
+    from etseg import resources
+    from etseg._download import cache
+
+    with reported():
+        specs = [_spec(model) for model in models]
+        if not specs and not yes:
+            # The question is for a person: it does not belong to the answer.
+            question = f"Remove everything in {resources.cache_directory()}?"
+            click.confirm(question, abort=True, err=True)
+        if specs:
+            freed = resources.delete_resources(*specs)
+        else:
+            freed = sum(entry.delete() for entry in cache.entries())
+    if as_json:
+        print_json({"freed": freed})
+    else:
+        click.echo(f"freed {readable(freed)}")
+
+
+def _spec(model: str) -> ModelSpec:
+    if model in CATALOGUE:
+        return CATALOGUE[model]
+    if url_of(model) is None:
+        raise click.UsageError(
+            f"{model!r} is no http(s) URL and no known model; known: {known_models()}"
+        )
+    return ModelSpec(model_source=model)

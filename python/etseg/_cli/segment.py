@@ -1,0 +1,253 @@
+"""`etseg segment`: one photo, or many."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from etseg._model.catalogue import CATALOGUE
+from etseg._model.spec import ModelSpec
+from etseg._module import ImageSegmentationModule
+from etseg._threads import get_num_threads, set_num_threads
+
+from .common import (
+    INTERRUPTED,
+    Failure,
+    complete_model,
+    download_bar,
+    json_option,
+    known_models,
+    note,
+    print_json,
+    reported,
+)
+from .inputs import Photos, collect
+from .outputs import Plan, plan
+from .report import Batch, print_one
+
+if TYPE_CHECKING:
+    from .work import Work
+
+_EPILOG = """\
+\b
+Examples:
+  etseg segment me.jpg -o painted.png
+  etseg segment photos -r -o painted/ --mask masks/
+  etseg segment 'photos/**/*.jpg' --json > shares.jsonl
+
+Folders give the image files in them that are not hidden; so do patterns in
+quotes, where ** is any number of folders. In the folders of the results the
+photos' own folders are kept. a.jpg becomes a.png (in --output it stays a .jpg);
+where two photos would become the same file, both keep their ending: a.jpg.png,
+a.bmp.png. What is there is written over, but never a photo. Files are written
+whole or not at all.
+
+\b
+Fields of --json:
+  image       as it was given, or found
+  error       null, or {type, code, message}; then the rest is missing
+  model       its name, or file
+  width, height   of the photo as a person sees it, in pixels
+  labels      a list, largest first: {label, index, pixels, share,
+              mean_probability (of --classes, else null)}
+  timings_ms  {decode, preprocess, inference, postprocess, total}
+  written     paths: {overlay, mask, arrays}, those that were asked for
+
+\b
+Exit status: 0 all done; 1 a photo or the model could not be used, the other
+photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C.
+"""
+
+
+#: What the copies of a model's weights may take where nobody said how many there shall be, bytes.
+_MOST_COPIES = 1_000_000_000
+_MOST_INSTANCES = 256  # what a module allows
+
+
+@click.command(epilog=_EPILOG)
+@click.argument(
+    "photos",
+    metavar="PHOTO|FOLDER|PATTERN|URL...",
+    type=click.Path(),  # completes names of files in the shell; anything goes
+    nargs=-1,
+    required=True,
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="FILE|FOLDER",
+    help="Write the photo with its labels painted over it. The background stays as it is.",
+)
+@click.option(
+    "--mask",
+    type=click.Path(),
+    metavar="FILE|FOLDER",
+    help="Write the label map: a PNG with a palette, whose values are label indices (16 bits "
+    "of grey for more than 256 labels).",
+)
+@click.option(
+    "--npz",
+    type=click.Path(),
+    metavar="FILE|FOLDER",
+    help="Write the label map and the probabilities of --classes for numpy.load.",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Look into the folders below FOLDER, too.")
+@click.option(
+    "--model",
+    "model_name",
+    default="selfie-segmentation",
+    show_default=True,
+    metavar="NAME|PATH|URL",
+    shell_complete=complete_model,
+    help="A name that `etseg models` lists, or a .pte file, here or at a URL.",
+)
+@click.option(
+    "--classes",
+    default="",
+    metavar="A,B",
+    help="Also report the mean probability of these labels.",
+)
+@click.option(
+    "--no-resize", is_flag=True, help="Keep the model's output size for --mask and --npz."
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many photos run at a time, each on one thread and with a copy of the model's "
+    "weights; 1: one, on all threads.  [default: as many as threads for many photos, if the "
+    "copies take less than 1 GB; else 1]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads that models run on.  [default: one for each core]",
+)
+@json_option("what is known of each photo, one a line,")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only, and --json.")
+def segment(
+    photos: tuple[str, ...],
+    output: str | None,
+    mask: str | None,
+    npz: str | None,
+    recursive: bool,
+    model_name: str,
+    classes: str,
+    no_resize: bool,
+    concurrency: int | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Segment photos: files, folders, patterns, URLs.
+
+    Prints each label's share of the pixels; of a single photo also how long each stage took.
+    """
+    found = collect(photos, recursive)
+    targets = plan(found, {"overlay": output, "mask": mask, "arrays": npz})
+    model = _model(model_name)
+    _say_what_is_left_out(found, targets, quiet)
+    wanted = [name.strip() for name in classes.split(",") if name.strip()]
+    # Imported here: `etseg --help` needs no OpenCV.
+    from .work import Work
+
+    with reported():
+        if threads is not None:
+            set_num_threads(threads)
+        module = _loaded(model, model_name, concurrency, len(found.found), quiet)
+        work = Work(module, model_name, found.found, wanted, not no_resize, targets)
+    with work:
+        if found.many:
+            _many(work, found, as_json, quiet)
+        else:
+            _one(work, as_json, quiet)
+
+
+def _one(work: Work, as_json: bool, quiet: bool) -> None:
+    try:
+        (item,) = work
+    except KeyboardInterrupt:
+        work.stop()
+        click.echo("\nAborted.", err=True)
+        _leave(work)
+    if as_json:
+        print_json(item.as_json())
+    if item.error is not None:
+        raise Failure(str(item.error)) from item.error
+    if not as_json and not quiet:
+        print_one(item)
+    for path in item.written.values():
+        note(f"wrote {path}", quiet)
+
+
+def _many(work: Work, photos: Photos, as_json: bool, quiet: bool) -> None:
+    aborted = False
+    with Batch(len(photos.found), as_json, quiet) as batch:
+        for folder, why in photos.unreadable.items():
+            batch.failed.append(f"cannot read the folder {folder!r}: {why}")
+        try:
+            for item in work:
+                batch.add(item)
+        except KeyboardInterrupt:
+            aborted = True
+            for item in work.stop():
+                batch.add(item)
+    batch.summary(aborted)
+    if aborted:
+        _leave(work)
+    if batch.failed:
+        click.get_current_context().exit(1)
+
+
+def _leave(work: Work) -> NoReturn:
+    """After Ctrl-C, and whatever still runs."""
+    if work.is_stuck:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+    click.get_current_context().exit(INTERRUPTED)
+
+
+def _loaded(
+    model: ModelSpec | str, name: str, concurrency: int | None, photos: int, quiet: bool
+) -> ImageSegmentationModule:
+    """Ready, with maps of a byte a pixel where that suffices: many are in memory at a time."""
+    from etseg import resources  # as late as in _cli_resources
+
+    with download_bar(name, quiet) as on_progress:
+        path = resources.fetch(model, on_progress)
+    if concurrency is None:
+        concurrency = min(get_num_threads(), photos, _MOST_INSTANCES)
+        if concurrency * path.stat().st_size > _MOST_COPIES:
+            concurrency = 1
+    module = ImageSegmentationModule(concurrency=concurrency, argmax_dtype="uint8")
+    module.load(model)
+    if sum(label != "ARGMAX" for label in module.labels.__members__) > 256:
+        module = ImageSegmentationModule(concurrency=concurrency)
+        module.load(model)
+    return module
+
+
+def _model(name: str) -> ModelSpec | str:
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    if "/" not in name and not Path(name).exists():
+        raise click.BadParameter(
+            f"{name!r} is no file and no known model; known: {known_models()}",
+            param_hint="--model",
+        )
+    return name
+
+
+def _say_what_is_left_out(photos: Photos, targets: Plan, quiet: bool) -> None:
+    if targets.left_out:
+        note(f"left out {targets.left_out} images in the folders of the results", quiet)
+    if photos.others:
+        kinds = (f"{times} {end or 'without an ending'}" for end, times in photos.others.items())
+        note(f"left out what is no image by its ending: {', '.join(kinds)}", quiet)

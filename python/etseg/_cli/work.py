@@ -1,0 +1,215 @@
+"""The work of `etseg segment`: photos in, files and figures out, several at a time.
+
+Imports OpenCV, which the command does only when there is something to segment.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from etseg._errors import EtsegError, FileWriteError, OutOfMemoryError
+from etseg._images.source import read_pixels
+from etseg._module import ImageSegmentationModule
+from etseg._results.result import SegmentationResult
+from etseg._writing import write_image
+
+from .inputs import Photo
+from .outputs import Plan
+from .report import Item, Share
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # typing has it from 3.11 on
+
+
+#: How long forwards are waited for after Ctrl-C, in seconds. A download can take much longer.
+_PATIENCE = 2.0
+
+
+class Work:
+    """Iterates over what became of the photos, in their order. A context: it ends its threads.
+
+    ``module.map`` decodes and segments. One thread of ours takes its results; others, a few photos
+    behind it, write files and count pixels. The main thread only waits: so each photo is told of
+    when it is done, and Ctrl-C, which is raised there, finds no file half-written.
+    """
+
+    def __init__(
+        self,
+        module: ImageSegmentationModule,
+        model: str,
+        photos: Sequence[Photo],
+        classes: Sequence[str],
+        resize: bool,
+        plan: Plan,
+    ) -> None:
+        self._module = module
+        self._model = model
+        self._photos = photos
+        self._plan = plan
+        # Who paints over a photo needs all of it. Else large files are decoded in part.
+        sources: Iterable[object] = (photo.source for photo in photos)
+        if "overlay" in plan.paths:
+            sources = map(Whole, sources)
+        self._stream = module.map(sources, classes, resize, on_error="yield")
+        self._finishers = ThreadPoolExecutor(_cores(), "etseg.finish")
+        self._room = threading.Semaphore(2 * _cores())
+        self._begun: queue.Queue[Future[Item] | None] = queue.Queue()
+        self._due: Future[Item] | None = None  # taken from there, and not told of
+        self._taker = threading.Thread(target=self._take, name="etseg.take")
+        self._closer = threading.Thread(target=self._stream.close, name="etseg.close", daemon=True)
+
+    def __iter__(self) -> Iterator[Item]:
+        self._taker.start()
+        while (future := self._begun.get()) is not None:
+            self._due = future
+            item = future.result()
+            self._due = None
+            self._room.release()
+            yield item
+
+    def stop(self) -> list[Item]:
+        """Begins nothing any more, and returns what comes of what has begun.
+
+        Files that are being written are waited for; images that are being segmented or downloaded
+        only so long as is usual. See `is_stuck`.
+        """
+        if self._closer.ident is None:
+            self._closer.start()
+        self._closer.join(_PATIENCE)
+        self._room.release()  # the taker may wait for it
+        if self._taker.ident is not None:
+            self._taker.join()
+        self._finishers.shutdown(cancel_futures=True)
+        due, self._due = self._due, None
+        begun = [due] if due is not None else []
+        with suppress(queue.Empty):
+            while (future := self._begun.get_nowait()) is not None:
+                begun.append(future)
+        return [f.result() for f in begun if not f.cancelled() and f.exception() is None]
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether stop() has left something running, for which the interpreter's exit would wait.
+
+        No file is being written by it.
+        """
+        return self._closer.is_alive()
+
+    def _take(self) -> None:
+        try:
+            for index, outcome in enumerate(self._stream):
+                self._begun.put(self._finishers.submit(self._finish, index, outcome))
+                del outcome
+                self._room.acquire()
+        except BaseException as error:
+            failed: Future[Item] = Future()
+            failed.set_exception(error)
+            self._begun.put(failed)
+        self._begun.put(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._module.delete()
+
+    def _finish(self, index: int, outcome: SegmentationResult | EtsegError) -> Item:
+        name = self._photos[index].name
+        if isinstance(outcome, EtsegError):
+            return Item(name, outcome)
+        written = self._plan.of(index)
+        try:
+            for kind, path in written.items():
+                if kind in self._plan.folders:
+                    _make_folder(path.parent)
+                _write(kind, path, outcome)
+            return Item(
+                name,
+                model=self._model,
+                size=outcome.image_size,
+                shares=_shares(outcome),
+                timings=outcome.timings,
+                written=written,
+            )
+        except EtsegError as error:
+            return Item(name, error)
+        except MemoryError:
+            return Item(name, OutOfMemoryError(f"{name}: its results do not fit into memory"))
+
+
+def _write(kind: str, path: Path, result: SegmentationResult) -> None:
+    if kind == "overlay":
+        write_image(path, np.ascontiguousarray(result.overlay(outline=True)[..., ::-1]))
+    elif kind == "mask" and len(result.labels) - 1 > 256:  # a palette has no more colours
+        write_image(path, result.argmax.astype(np.uint16))
+    else:
+        result.save(path)
+
+
+class Whole:
+    """An image that is decoded once, in full, when its array is first asked for; and kept.
+
+    So it is decoded by forward()'s thread, and there for the result's picture of it.
+    """
+
+    def __init__(self, source: object) -> None:
+        self._source = source
+        self._array: npt.NDArray[np.uint8] | None = None
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> npt.NDArray[np.uint8]:
+        """uint8 (H, W, 3) or (H, W, 4), red first, or (H, W).
+
+        Raises:
+            EtsegError: it cannot be read.
+        """
+        if self._array is None:
+            array, bgr, _ = read_pixels(self._source)
+            self._array = array[..., 2::-1] if bgr and array.ndim == 3 else array
+        return self._array
+
+
+def _shares(result: SegmentationResult) -> list[Share]:
+    """Of the labels that are there, and of those that were asked for; the largest first."""
+    shares = []
+    for label, area in result.areas().items():
+        asked = label in result
+        if area.pixels or asked:
+            mean = float(np.mean(result[label])) if asked else None
+            if mean is not None and not math.isfinite(mean):
+                mean = None  # JSON has no NaN
+            shares.append(Share(label.name, int(label), area.pixels, area.share, mean))
+    return sorted(shares, key=lambda share: -share.pixels)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileWriteError(
+            f"cannot make the folder {str(folder)!r}: {error.strerror or error}"
+        ) from error
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        return os.cpu_count() or 1

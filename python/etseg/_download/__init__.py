@@ -1,0 +1,1 @@
+"""From a URL to bytes or to a file of the cache: http, fetch, cache."""

@@ -1,0 +1,138 @@
+"""From the source of a model to a file on this machine, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from urllib.parse import urldefrag, urlsplit
+
+from etseg._errors import FileReadError, InvalidModelError, InvalidModelSourceError
+from etseg._limits import Limits
+from etseg._uris import path_of_file_uri, scheme_of
+
+from .spec import ModelSpec, Source
+
+_BUNDLED = "bundled:"
+_DEFAULTS = Limits()
+
+
+def locate(
+    spec: ModelSpec, on_progress: Callable[[float], object] | None, limits: Limits = _DEFAULTS
+) -> Path:
+    """The file of a model, downloaded if need be. Reports 1.0 to `on_progress` once it is there.
+
+    Of `limits`, time-outs and redirects are heeded; a model may be as large as it is.
+
+    Raises:
+        InvalidModelSourceError: the source is of no known kind.
+        FileReadError: there is no such file, or it cannot be read.
+        InvalidModelError: the file is not the one whose SHA-256 the spec has, or the URL's is no
+            program.
+        DownloadError: it is not in the cache, and cannot be had.
+        FileWriteError: the cache directory cannot be written to.
+    """
+    # Imported here: who loads from a path needs neither a lock nor the network.
+    from etseg._download.cache import Entry
+    from etseg._download.fetch import Progress
+
+    progress = Progress(on_progress)
+    url = url_of(spec.model_source)
+    if url is not None:
+        path = Entry.of(url).fetch(url, spec.sha256, progress, limits)
+    else:
+        path = local_path(spec.model_source)
+        if spec.sha256 is not None:
+            _check_sha256(path, spec.sha256)
+    progress.finish()
+    return path
+
+
+def url_of(source: Source) -> str | None:
+    """The http(s) URL that a source is, without its fragment; None where it is something else.
+
+    Raises:
+        InvalidModelSourceError: the URL is malformed.
+    """
+    text = os.fspath(source)
+    if scheme_of(text) not in ("http", "https"):
+        return None
+    try:
+        host = urlsplit(text).hostname
+    except ValueError as error:
+        raise InvalidModelSourceError(f"the model source {text!r} is no URL: {error}") from error
+    if not host:
+        raise InvalidModelSourceError(f"the model source {text!r} names no host")
+    return urldefrag(text).url
+
+
+def local_path(source: Source) -> Path:
+    """The file that a source which is no URL names.
+
+    Raises:
+        InvalidModelSourceError: the source is of no known kind.
+        FileReadError: there is no such file.
+    """
+    path = _path_of(os.fspath(source))
+    try:
+        if path.is_file():
+            return path
+        found = "it is a directory" if path.is_dir() else "there is no such file"
+    except (OSError, ValueError) as error:  # a name that is too long, or has a NUL
+        found = str(getattr(error, "strerror", None) or error)
+    raise FileReadError(f"cannot read the model {str(path)!r}: {found}{_hint(path.name)}")
+
+
+def anchored(source: Source) -> Source:
+    """A source that means the same in another working directory."""
+    text = os.fspath(source)
+    if text.startswith(_BUNDLED) or scheme_of(text) is not None:
+        return source
+    return Path(text).absolute()
+
+
+def _path_of(source: str) -> Path:
+    if source.startswith(_BUNDLED):
+        return _bundled(source.removeprefix(_BUNDLED))
+    scheme = scheme_of(source)
+    if scheme == "file":
+        return path_of_file_uri(source)
+    if scheme is not None:
+        raise InvalidModelSourceError(
+            f"the model source {source!r} has the scheme {scheme!r}; expected a path, a file:// "
+            "URI or an http(s) URL"
+        )
+    if not source:
+        raise InvalidModelSourceError("the model source is empty; expected a path, URI or URL")
+    return Path(source)
+
+
+def _hint(name: str) -> str:
+    from .catalogue import CATALOGUE
+
+    if name not in CATALOGUE:
+        return ""
+    return f". The catalogue has a model of that name: etseg.CATALOGUE[{name!r}]"
+
+
+def _bundled(name: str) -> Path:
+    folder = resources.files("etseg") / "_bundled"
+    programs = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".pte"))
+    if name not in programs:
+        raise InvalidModelSourceError(f"no program {name!r} is bundled; there are {programs}")
+    return Path(str(folder / name))
+
+
+def _check_sha256(path: Path, expected: str) -> None:
+    from etseg._download.fetch import sha256_of
+
+    try:
+        actual = sha256_of(path)
+    except OSError as error:
+        raise FileReadError(f"cannot read the model {str(path)!r}: {error.strerror}") from error
+    if actual != expected:
+        raise InvalidModelError(
+            f"{str(path)!r} has SHA-256 {actual}, but the spec expects {expected}: the file is "
+            "damaged, or another one. Get it again from where you trust it"
+        )

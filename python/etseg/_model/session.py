@@ -1,0 +1,137 @@
+"""A loaded model, and what its input and output mean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from etseg import _native
+from etseg._errors import InvalidConfigError, InvalidUserInputError, LabelError
+from etseg._images.decode import Pixels
+from etseg._labels import Label, LabelSet
+from etseg._results.result import SegmentationResult
+
+from .catalogue import with_published
+from .files import anchored
+from .metadata import complete
+from .spec import ModelSpec, Resample, Source
+
+# Of the two, the one whose masks of large photos move less when the photo does
+# (benchmarks/resample_quality.py).
+_DEFAULT_RESAMPLE: Resample = "antialias"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What forward() needs to know. Replaced as a whole, never changed."""
+
+    segmenter: _native.Segmenter
+    spec: ModelSpec
+    source: Source  # the spec's; a path made absolute, as the working directory may change
+    labels: LabelSet
+    input_size: tuple[int, int]
+    output_size: tuple[int, int]
+
+    @classmethod
+    def open(cls, spec: ModelSpec, path: os.PathLike[str], concurrency: int) -> Session:
+        """Loads the program at `path`, `concurrency` times; what `spec` leaves open is filled in.
+
+        Raises:
+            InvalidModelError: the file is damaged, or no segmentation program.
+            InvalidConfigError: the spec does not fit the program.
+            FileReadError: the file cannot be read.
+        """
+        source = anchored(spec.model_source)
+        model = _native.Model(os.fsencode(path), concurrency)  # a path need not be UTF-8
+        spec = complete(spec, model.metadata, os.fspath(path))
+        spec = with_published(spec, model.channels)
+        labels = _labels_for(spec, model.channels)
+        mean = spec.mean or (0.0, 0.0, 0.0)
+        std = spec.std or (1.0, 1.0, 1.0)
+        activation = spec.activation or ("none" if model.channels == 1 else "softmax")
+        resample = spec.resample or _DEFAULT_RESAMPLE
+        spec = replace(
+            spec,
+            labels=spec.labels or labels.enum,
+            mean=mean,
+            std=std,
+            activation=activation,
+            resample=resample,
+            background=_background(spec, labels),
+        )
+        input_size, output_size = model.input_size, model.output_size
+        segmenter = _native.Segmenter(model, mean, std, activation, resample)
+        return cls(segmenter, spec, source, labels, input_size, output_size)
+
+    def forward(
+        self,
+        pixels: Pixels,
+        classes_of_interest: Iterable[Label],
+        resize: bool,
+        argmax_dtype: np.dtype[Any],
+        out: SegmentationResult | None,
+    ) -> tuple[SegmentationResult, tuple[int, int, int]]:
+        """Segments decoded pixels; also the nanoseconds of preprocess, inference, postprocess.
+
+        Raises:
+            LabelError: a label that the model does not have.
+            InvalidConfigError: `argmax_dtype` is too small for the model's labels.
+            InvalidUserInputError: `out` is no result, or does not fit.
+            ModuleNotLoadedError: the segmenter was closed before the call's turn.
+        """
+        members = self.labels.find_all(classes_of_interest)
+        size = pixels.size if resize else self.output_size
+        if argmax_dtype == np.uint8 and len(self.labels) > 256:
+            raise InvalidConfigError(
+                f"argmax_dtype is 'uint8', but the model has {len(self.labels)} labels; use 'int32'"
+            )
+        if out is None:
+            argmax, *planes = self.segmenter.empty_maps(*size, argmax_dtype, len(members))
+            result = SegmentationResult(
+                self.labels, argmax, dict(zip(members, planes, strict=True))
+            )
+        elif isinstance(out, SegmentationResult):
+            result = out._reused(size, argmax_dtype, self.labels, members)
+        else:
+            raise InvalidUserInputError(
+                f"out is a {type(out).__name__}; expected a result of forward()"
+            )
+        stages = self.segmenter.forward(
+            pixels.array,
+            bgr=pixels.bgr,
+            argmax=result.argmax,
+            probabilities=[(int(member), plane) for member, plane in result._probabilities.items()],
+        )
+        return result, stages
+
+
+def _labels_for(spec: ModelSpec, channels: int) -> LabelSet:
+    count = 2 if channels == 1 else channels
+    if spec.labels is None:
+        return LabelSet.for_channels(channels)
+    labels = LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
+    if len(labels) != count:
+        tells = (
+            "one channel, foreground and background" if channels == 1 else f"{channels} channels"
+        )
+        raise InvalidConfigError(
+            f"the spec has {len(labels)} labels, but the program tells {count} apart ({tells})"
+        )
+    return labels
+
+
+def _background(spec: ModelSpec, labels: LabelSet) -> int | None:
+    if spec.background is None:
+        named = [member for member in labels.members if member.name == "BACKGROUND"]
+        return int(named[0]) if named else None
+    try:
+        member = labels.find(spec.background)
+    except LabelError as error:
+        raise InvalidConfigError(f"background: {error}") from None
+    if member is None:
+        raise InvalidConfigError("background is ARGMAX; expected one of the classes")
+    return int(member)

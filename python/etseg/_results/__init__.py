@@ -1,0 +1,1 @@
+"""What forward() returns, and what is made of it."""

@@ -1,0 +1,113 @@
+"""What a notebook shows of a result: a picture of bounded size, and a legend."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from etseg._errors import EtsegError
+
+from .grid import at_size
+from .palettes import colours
+from .pictures import coloured, painted, rgb_of
+
+if TYPE_CHECKING:
+    from .result import SegmentationResult
+
+T = TypeVar("T")
+
+#: The longest side of the picture, in pixels.
+MAX_SIDE = 512
+#: The most labels in the legend.
+MAX_ROWS = 12
+
+_logger = logging.getLogger("etseg")
+
+
+def or_nothing(make: Callable[[SegmentationResult], T], result: SegmentationResult) -> T | None:
+    """What `make` says of a result; None after an error, so that a notebook shows the text."""
+    try:
+        return make(result)
+    except Exception:
+        _logger.warning("a result cannot be shown as a picture", exc_info=True)
+        return None
+
+
+def png(result: SegmentationResult) -> bytes:
+    """The picture, as a PNG."""
+    return _encoded(".png", _picture(result)[0])
+
+
+def html(result: SegmentationResult) -> str:
+    """The picture with a legend: the labels that are there, their colours and shares."""
+    picture, why = _picture(result)
+    kind = "png" if picture.shape[2] == 4 else "jpeg"
+    data = base64.b64encode(_encoded(f".{kind}", picture)).decode("ascii")
+    rgb, shown = colours("voc", result._labels, result._background)
+    areas = result.areas()
+    present = [member for member, area in areas.items() if area.pixels]
+    present.sort(key=lambda member: -areas[member].pixels)
+    rows = []
+    for member in present[:MAX_ROWS]:
+        red, green, blue = rgb[member]
+        fill = f"rgb({red},{green},{blue})" if shown[member] else "transparent"
+        rows.append(
+            f'<tr><td style="padding:2px 6px"><span style="display:inline-block;width:1em;'
+            f'height:1em;border:1px solid #888;background:{fill}"></span></td>'
+            f'<td style="padding:2px 6px;text-align:left">{escape(member.name)}</td>'
+            f'<td style="padding:2px 6px;text-align:right">{_percent(areas[member].share)}</td>'
+            "</tr>"
+        )
+    if len(present) > MAX_ROWS:
+        rows.append(
+            f'<tr><td></td><td style="text-align:left">and {len(present) - MAX_ROWS} more</td>'
+            "<td></td></tr>"
+        )
+    note = f'<div style="max-width:{MAX_SIDE}px"><small>{escape(why)}</small></div>' if why else ""
+    height, width = picture.shape[:2]
+    return (
+        '<div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start">'
+        f'<img src="data:image/{kind};base64,{data}" width="{width}" height="{height}" '
+        f'alt="{escape(repr(result))}">'
+        f'<table style="border-collapse:collapse">{"".join(rows)}</table></div>{note}'
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share >= 0.001 else "&lt; 0.1%"
+
+
+def _picture(result: SegmentationResult) -> tuple[npt.NDArray[np.uint8], str]:
+    """(H, W, 3) of the overlay; where the image is not at hand, (H, W, 4) of the colours, and why.
+
+    Painted at the size that is shown: a photograph of 12 megapixels is not painted in full.
+    """
+    import cv2
+
+    height, width = result.image_size
+    scale = min(1.0, MAX_SIDE / max(height, width))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    table = colours("voc", result._labels, result._background)
+    indices = at_size(result._indices(), size)
+    try:
+        pixels = result._image.read(None, result.image_size, input_size=size)
+    except EtsegError as error:
+        return coloured(indices, table), str(error)
+    rgb = rgb_of(pixels)
+    if rgb.shape[:2] != size:
+        rgb = np.asarray(cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    return painted(rgb, indices, table, alpha=0.5, outline=True), ""
+
+
+def _encoded(kind: str, picture: npt.NDArray[np.uint8]) -> bytes:
+    import cv2
+
+    code = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    _, data = cv2.imencode(kind, cv2.cvtColor(picture, code))
+    return bytes(data.data)

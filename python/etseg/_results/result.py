@@ -1,0 +1,447 @@
+"""The result of a forward: a read-only mapping from labels to maps, and what is made of them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from etseg._errors import InvalidUserInputError, LabelError
+from etseg._images.kept import KeptImage
+from etseg._labels import ByLabel, Label, LabelSet
+from etseg._limits import Limits
+
+from .grid import Cells, at_size, cells
+from .palettes import Palette, colours
+from .shapes import Area, Contour, areas, box, contours
+
+Map = npt.NDArray[Any]
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Wall-clock time of each stage of one forward, in nanoseconds.
+
+    Attributes:
+        decode: reading and decoding the image; next to nothing for an array.
+        preprocess: resize, normalisation, layout.
+        inference: the program.
+        postprocess: upsampling, activation, argmax.
+        total: the whole call, waiting for its turn included.
+    """
+
+    decode: int
+    preprocess: int
+    inference: int
+    postprocess: int
+    total: int
+
+
+class SegmentationResult(Mapping[IntEnum | str, Map]):
+    """Maps of one image, by label. The arrays are the caller's.
+
+    ``result[ARGMAX]`` is the index of the most probable label of each pixel, int32 (or uint8, if
+    the module was made so), shape (H, W). ``result[label]`` is the probability of that label,
+    float32 in 0..1, shape (H, W), for each label that was asked for. A key is a member of the
+    model's labels, a name, or an index; ARGMAX goes by member or name only.
+
+    Maps and masks have the maps' :attr:`size`. Shapes and pictures speak of the image, whose size
+    is :attr:`image_size`: where the maps have the model's (``resize=False``), a pixel of the image
+    has the label of the map's pixel in which its centre lies. Nothing is cached: each call looks
+    at the maps as they are.
+
+    The image itself is kept by reference, for pictures of it: an array, bytes, a path, a URI. It
+    is read again when it is needed, so an array that was written over meanwhile shows what is in
+    it now. A pickled result carries its maps, and of the image only a path or URI.
+    """
+
+    def __init__(
+        self,
+        labels: LabelSet,
+        argmax: Map,
+        probabilities: dict[IntEnum, Map],
+    ) -> None:
+        self._labels = labels
+        self._argmax = argmax
+        self._probabilities = probabilities
+        # forward() sets these when it is done.
+        self._timings = Timings(0, 0, 0, 0, 0)
+        self._image_size = self.size
+        self._background: int | None = None
+        self._image = KeptImage(None, False, Limits())
+
+    @property
+    def argmax(self) -> Map:
+        """Index of the most probable label of each pixel, int32 or uint8, (H, W)."""
+        return self._argmax
+
+    @property
+    def labels(self) -> type[IntEnum]:
+        """The labels of the model that made this."""
+        return self._labels.enum
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every map."""
+        return self._argmax.shape[0], self._argmax.shape[1]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the image, as a person sees it (EXIF orientation applied)."""
+        return self._image_size
+
+    @property
+    def timings(self) -> Timings:
+        """How long each stage took."""
+        return self._timings
+
+    def present_labels(self) -> tuple[IntEnum, ...]:
+        """The labels that some pixel of the image has, in the order of their indices.
+
+        Raises:
+            InvalidUserInputError: ARGMAX was changed, and holds what is no index.
+        """
+        areas = self.areas()
+        return tuple(member for member in self._labels.members if areas[member].pixels)
+
+    def areas(self) -> Mapping[IntEnum, Area]:
+        """How much of the image each label covers; a label that is nowhere has 0 pixels.
+
+        A key is a member, name or index.
+
+        Raises:
+            InvalidUserInputError: ARGMAX was changed, and holds what is no index.
+        """
+        pixels = areas(self._cells(), len(self._labels))
+        total = self._image_size[0] * self._image_size[1]
+        return ByLabel(
+            self._labels,
+            {
+                member: Area(int(count), int(count) / total)
+                for member, count in zip(self._labels.members, pixels, strict=True)
+            },
+        )
+
+    def boxes(self) -> Mapping[IntEnum, tuple[int, int, int, int]]:
+        """The box around all pixels of each label that is there: (x0, y0, x1, y1), half-open.
+
+        ``image[y0:y1, x0:x1]`` is the part of the image in the box. A key is a member, name or
+        index.
+
+        Raises:
+            InvalidUserInputError: ARGMAX was changed, and holds what is no index.
+        """
+        cells = self._cells()
+        pixels = areas(cells, len(self._labels))
+        return ByLabel(
+            self._labels,
+            {member: box(cells, member) for member in self._labels.members if pixels[member]},
+        )
+
+    def mask(self, label: Label, threshold: float | None = None) -> npt.NDArray[np.bool_]:
+        """Where a label is: bool (H, W), of the maps' size.
+
+        Args:
+            label: a member, name or index.
+            threshold: None for the pixels whose most probable label this is; else 0..1, for those
+                where its probability is at least that. NaN is less than any.
+
+        Raises:
+            LabelError: there is no such label, or a threshold of a map that was not asked for.
+            InvalidUserInputError: another threshold.
+        """
+        member = self._member(label)
+        if threshold is None:
+            return np.asarray(self._argmax == int(member))
+        return np.asarray(self[member] >= _within("threshold", threshold, 1.0))
+
+    def contours(self, label: Label, simplify: float = 0.0) -> tuple[Contour, ...]:
+        """The outlines of a label's regions in the image, with their holes; the largest first.
+
+        Pixels that touch at a corner are of one region.
+
+        Args:
+            label: a member, name or index.
+            simplify: how far, in pixels of the image, an outline may move so that it needs fewer
+                points (Douglas and Peucker); 0 leaves out none but those on straight lines.
+
+        Raises:
+            LabelError: there is no such label.
+            InvalidUserInputError: `simplify` is negative or not finite.
+        """
+        mask = self._image_mask(self._member(label))
+        return contours(mask, _within("simplify", simplify, math.inf))
+
+    def to_coco_rle(self, label: Label) -> dict[str, Any]:
+        """A label's mask in the image, run-length encoded as COCO's tools do.
+
+        Args:
+            label: a member, name or index.
+
+        Returns:
+            ``{"size": [height, width], "counts": "..."}``, which ``pycocotools.mask`` reads and
+            JSON can hold.
+
+        Raises:
+            LabelError: there is no such label.
+        """
+        from . import rle
+
+        mask = self._image_mask(self._member(label))
+        return {
+            "size": list(self._image_size),
+            "counts": rle.compressed(rle.run_lengths(mask)),
+        }
+
+    def colorize(self, palette: Palette = "voc") -> Image:
+        """The labels as colours: uint8 (H, W, 4), red, green, blue and opacity, image-sized.
+
+        What is not painted, as the background, is 0 in all four; all else is opaque.
+
+        Args:
+            palette: "voc", Pascal VOC's colours; "colorblind", which colour-blind people can tell
+                apart (32 of them; then they start over); an array of integers (N, 3) with a colour
+                for each label; or a mapping from labels to (red, green, blue) or "#rrggbb", which
+                paints those alone, the background too if it is among them.
+
+        Raises:
+            InvalidUserInputError: `palette` is none of those, or ARGMAX was changed.
+            LabelError: `palette` names a label that is none.
+        """
+        from . import pictures
+
+        table = colours(palette, self._labels, self._background)
+        return pictures.coloured(at_size(self._indices(), self._image_size), table)
+
+    def overlay(
+        self,
+        image: object = None,
+        alpha: float = 0.5,
+        palette: Palette = "voc",
+        *,
+        outline: bool = False,
+    ) -> Image:
+        """The image with its labels painted over it: uint8 (H, W, 3), red first, image-sized.
+
+        A pixel becomes ``(1 - alpha) * image + alpha * colour``, rounded; the background stays as
+        it is.
+
+        Args:
+            image: None for the one that was segmented; else one of its size, as for ``forward``.
+                An array is blue first if ``forward`` was told so.
+            alpha: of the colours, 0..1.
+            palette: as for :meth:`colorize`.
+            outline: whether to draw a white line between labels.
+
+        Raises:
+            InvalidUserInputError: no image is at hand (a URL is not downloaded again, an open
+                file not read twice) or it has another size; or an argument is out of its range.
+            LabelError: `palette` names a label that is none.
+            FileReadError: the image cannot be read.
+        """
+        from . import pictures
+
+        alpha = _within("alpha", alpha, 1.0)
+        table = colours(palette, self._labels, self._background)
+        indices = at_size(self._indices(), self._image_size)
+        rgb = pictures.rgb_of(self._image.read(image, self._image_size))
+        return pictures.painted(rgb, indices, table, alpha, bool(outline))
+
+    def cutout(self, label: Label, image: object = None) -> Image:
+        """A label cut out of the image: uint8 (H, W, 4), red, green, blue, opacity, image-sized.
+
+        The opacity is the label's probability, if its map was asked for, brought to the image's
+        size bilinearly; NaN is 0. Else it is 255 where the label is, and 0 elsewhere. Colours are
+        the image's, not multiplied by the opacity.
+
+        Args:
+            label: a member, name or index.
+            image: as for :meth:`overlay`.
+
+        Raises:
+            LabelError: there is no such label.
+            InvalidUserInputError: no image is at hand, or it has another size.
+            FileReadError: the image cannot be read.
+        """
+        from . import pictures
+
+        member = self._member(label)
+        rgb = pictures.rgb_of(self._image.read(image, self._image_size))
+        if member in self._probabilities:
+            return pictures.cut_out(rgb, self._probabilities[member])
+        return pictures.cut_out(rgb, self._image_mask(member) * np.uint8(255))
+
+    def save(self, path: str | os.PathLike[str], palette: Palette = "voc") -> None:
+        """Writes the maps to a file, whole or not at all.
+
+        ``.png``: ARGMAX as a PNG with a palette, 8 bits a pixel, whose values are label indices;
+        for models of at most 256 labels. ``.npz``: all maps, to be read with ``numpy.load``: ARGMAX
+        and each probability by its label's name; ``__labels__``, all names in the order of their
+        indices; ``__image_size__``, height and width. Both are of the maps' size.
+
+        Args:
+            path: ends in ``.png`` or ``.npz``.
+            palette: of the PNG, as for :meth:`colorize`; what is not painted is black.
+
+        Raises:
+            InvalidUserInputError: another ending, more than 256 labels, or no such palette.
+            FileWriteError: the file cannot be written.
+        """
+        from etseg._writing import write_whole
+
+        from . import saving
+
+        if not isinstance(path, (str, os.PathLike)):
+            raise InvalidUserInputError(f"path is a {type(path).__name__}; expected a path")
+        target = Path(path)
+        if target.suffix.lower() == ".png":
+            if len(self._labels) > saving.MAX_COLOURS:
+                raise InvalidUserInputError(
+                    f"cannot write {str(target)!r}: the model has {len(self._labels)} labels, and "
+                    f"a PNG with a palette holds {saving.MAX_COLOURS}; save as .npz"
+                )
+            table = colours(palette, self._labels, self._background)
+            indices = self._indices()
+            write_whole(target, lambda f: saving.write_palette_png(f, indices, table.rgb))
+        elif target.suffix.lower() == ".npz":
+            arrays = {getattr(key, "name", str(key)): value for key, value in self.items()}
+            arrays["__labels__"] = np.array([member.name for member in self._labels.members])
+            arrays["__image_size__"] = np.array(self._image_size)
+            write_whole(target, lambda f: saving.write_npz(f, arrays))
+        else:
+            raise InvalidUserInputError(
+                f"cannot write {str(target)!r}: its ending is {target.suffix!r}; expected .png or "
+                ".npz. Pictures such as overlay() are arrays, for OpenCV or Pillow to write"
+            )
+
+    def __getitem__(self, key: object) -> Map:
+        """The map of a label.
+
+        Raises:
+            LabelError: (a KeyError) there is no such label, or its map was not asked for.
+        """
+        member = self._labels.find(key)
+        if member is None:
+            return self._argmax
+        try:
+            return self._probabilities[member]
+        except KeyError:
+            raise LabelError(
+                f"no probability map of {member.name} was asked for; add it to "
+                "classes_of_interest. There are: "
+                + ", ".join(getattr(k, "name", str(k)) for k in self)
+            ) from None
+
+    # Of mappings of arrays, equality would be ambiguous; a result is equal to itself.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def __iter__(self) -> Iterator[IntEnum | str]:
+        yield self._labels.argmax
+        yield from self._probabilities
+
+    def __len__(self) -> int:
+        return 1 + len(self._probabilities)
+
+    def __repr__(self) -> str:
+        keys = ", ".join(getattr(key, "name", str(key)) for key in self)
+        height, width = self.size
+        return f"<SegmentationResult {height}x{width}: {keys}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """For notebooks: a picture of at most 512 pixels a side; None if it cannot be made."""
+        from . import notebook
+
+        return notebook.or_nothing(notebook.png, self)
+
+    def _repr_html_(self) -> str | None:
+        """For notebooks: the picture with a legend; None if it cannot be made."""
+        from . import notebook
+
+        return notebook.or_nothing(notebook.html, self)
+
+    def _member(self, label: object) -> IntEnum:
+        member = self._labels.find(label)
+        if member is None:
+            raise LabelError(
+                f"{label!r} is the map of all labels' indices, not a label; expected one of them, "
+                f"such as {self._labels.members[0].name!r}"
+            )
+        return member
+
+    def _indices(self) -> Map:
+        """ARGMAX, whose values are indices for sure; uint8 where all labels fit."""
+        count = len(self._labels)
+        low, high = int(self._argmax.min()), int(self._argmax.max())
+        if low < 0 or high >= count:
+            raise InvalidUserInputError(
+                f"ARGMAX holds {low if low < 0 else high}, but indices go from 0 to {count - 1}: "
+                "the array was changed, or its forward failed; run forward again"
+            )
+        return self._argmax.astype(np.uint8, copy=False) if count <= 256 else self._argmax
+
+    def _cells(self) -> Cells:
+        return cells(self._indices(), self._image_size)
+
+    def _image_mask(self, member: IntEnum) -> npt.NDArray[np.uint8]:
+        """Ones where the image has a label, (height, width) of the image."""
+        return at_size((self._argmax == int(member)).view(np.uint8), self._image_size)
+
+    def _done(
+        self,
+        timings: Timings,
+        image_size: tuple[int, int],
+        background: int | None,
+        image: KeptImage,
+    ) -> None:
+        """What forward() knows when the maps are written."""
+        self._timings = timings
+        self._image_size = image_size
+        self._background = background
+        self._image = image
+
+    def _reused(
+        self,
+        size: tuple[int, int],
+        dtype: npt.DTypeLike,
+        labels: LabelSet,
+        members: tuple[IntEnum, ...],
+    ) -> SegmentationResult:
+        """This result, if its arrays fit another forward.
+
+        Raises:
+            InvalidUserInputError: they do not; the message says in what.
+        """
+        for what, have, need in (
+            ("size", self.size, size),
+            ("type of ARGMAX", self._argmax.dtype, np.dtype(dtype)),
+            ("labels", self._labels.enum, labels.enum),
+            ("classes", tuple(self._probabilities), members),
+        ):
+            if have != need:
+                raise InvalidUserInputError(
+                    f"out cannot be reused: its {what} is {have}, this call needs {need}"
+                )
+        return self
+
+
+def _within(name: str, value: object, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= most:
+        raise InvalidUserInputError(
+            f"{name} is {value!r}; expected a number "
+            + (f"from 0 to {most:g}" if math.isfinite(most) else "of pixels, 0 or more")
+        )
+    if not math.isfinite(value):
+        raise InvalidUserInputError(f"{name} is {value!r}; expected a finite number")
+    return float(value)

@@ -1,0 +1,98 @@
+"""Shapes of labels: areas, boxes, contours. In the image's pixels, whatever the map's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .grid import Cells
+
+#: Rows of a map that are counted at once: numpy's bincount makes 8 bytes of each pixel.
+_BAND = 64
+
+
+@dataclass(frozen=True)
+class Area:
+    """How much of an image a label covers.
+
+    Attributes:
+        pixels: of the image.
+        share: of all pixels of the image, 0..1.
+    """
+
+    pixels: int
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Contour:
+    """The outline of one connected region, and those of its holes.
+
+    Points are (x, y) of pixel centres, (0, 0) that of the top left pixel, as OpenCV's drawing
+    functions and matplotlib take them; every point lies on a pixel of the label, those around a
+    hole too. A region of a single pixel is a single point.
+
+    Attributes:
+        exterior: float32 (N, 2), x first, closed: the last point is joined to the first.
+        holes: likewise, each a hole in the region.
+    """
+
+    exterior: npt.NDArray[np.float32]
+    holes: tuple[npt.NDArray[np.float32], ...]
+
+
+def areas(cells: Cells, count: int) -> npt.NDArray[np.int64]:
+    """How many pixels of the image each of `count` labels has, int64 (count,)."""
+    plane = cells.plane
+    heights, widths = np.diff(cells.rows), np.diff(cells.columns)
+    plain = bool((heights == 1).all() and (widths == 1).all())
+    total = np.zeros(count, np.int64)
+    for start in range(0, len(plane), _BAND):
+        band = plane[start : start + _BAND]
+        # Weights are summed in float64: exact, an image has fewer than 2^53 pixels.
+        weights = None if plain else np.outer(heights[start : start + _BAND], widths).ravel()
+        total += np.bincount(band.ravel(), weights, count).astype(np.int64)
+    return total
+
+
+def box(cells: Cells, index: int) -> tuple[int, int, int, int]:
+    """The box (x0, y0, x1, y1), half-open, around the pixels of a label that is there."""
+    import cv2
+
+    x, y, width, height = cv2.boundingRect((cells.plane == index).view(np.uint8))
+    return (
+        int(cells.columns[x]),
+        int(cells.rows[y]),
+        int(cells.columns[x + width]),
+        int(cells.rows[y + height]),
+    )
+
+
+def contours(mask: npt.NDArray[np.uint8], simplify: float) -> tuple[Contour, ...]:
+    """The regions of a mask (H, W), the largest first. Diagonal neighbours are connected.
+
+    Args:
+        simplify: how far, in pixels, an outline may move, so that it needs fewer points (Douglas
+            and Peucker).
+    """
+    import cv2
+
+    found, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    if not found:
+        return ()
+    # Of each outline: the next and the one before of its level, its first hole, its region.
+    links = np.asarray(hierarchy).reshape(-1, 4)
+    outlines: Any = found
+    if simplify > 0:
+        outlines = [cv2.approxPolyDP(outline, simplify, True) for outline in found]
+    points = [np.asarray(outline, np.float32).reshape(-1, 2) for outline in outlines]
+    holes: dict[int, list[npt.NDArray[np.float32]]] = {}
+    for inner in np.flatnonzero(links[:, 3] >= 0):
+        holes.setdefault(int(links[inner, 3]), []).append(points[inner])
+    regions = np.flatnonzero(links[:, 3] < 0)
+    sizes = [cv2.contourArea(found[int(region)]) for region in regions]
+    order = regions[np.argsort(np.negative(sizes), kind="stable")]
+    return tuple(Contour(points[i], tuple(holes.get(int(i), ()))) for i in order)

@@ -1,0 +1,1 @@
+"""Calls on threads: streams, event loops, and what happens at exit."""

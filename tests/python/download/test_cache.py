@@ -1,0 +1,201 @@
+"""What is kept of a download, and when it is believed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+import etseg
+from etseg import DownloadError, ErrorCode, ImageSegmentationModule, resources
+from etseg._download.cache import Entry
+from http_server import PATIENCE, Fault, Server
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.fixture
+def url(server: Server, program: bytes) -> str:
+    """A model that has been downloaded once."""
+    url = server.add("/model.pte", program)
+    load(url)
+    return url
+
+
+def load(url: str, sha256: str | None = None) -> None:
+    with ImageSegmentationModule() as module:
+        module.load({"model_source": url, "sha256": sha256})
+        module.warmup()
+
+
+def damage(path: Path) -> None:
+    """Changes a byte in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_the_first_download_is_recorded(
+    server: Server, program: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "etseg")
+    url = server.add("/model.pte", program)
+    path = resources.fetch(url)
+    record = json.loads(path.with_name("record.json").read_text(encoding="utf-8"))
+    assert record["url"] == url
+    assert record["size"] == len(program)
+    assert record["sha256"] == etseg.SELFIE_SEGMENTATION.sha256
+    assert f"trusted from now on: {record['sha256']}" in caplog.text
+
+
+def test_nothing_is_trusted_where_the_sha256_is_known(
+    server: Server, program: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "etseg")
+    load(server.add("/model.pte", program), sha256=etseg.SELFIE_SEGMENTATION.sha256)
+    assert "trusted" not in caplog.text
+
+
+def test_a_damaged_copy_is_replaced(
+    server: Server, url: str, program: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = resources.fetch(url)
+    damage(path)
+    load(url)
+    assert "it is not used" in caplog.text
+    assert path.read_bytes() == program
+    assert len(server.requests) == 2
+
+
+def test_a_damaged_copy_is_not_used_offline(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = resources.fetch(url)
+    damage(path)
+    monkeypatch.setenv("ETSEG_OFFLINE", "1")
+    with pytest.raises(DownloadError, match="ETSEG_OFFLINE is set"):
+        load(url)
+
+
+def test_a_copy_damaged_in_secret_is_found_by_the_sha256_of_the_spec(
+    server: Server, url: str, program: bytes
+) -> None:
+    path = resources.fetch(url)
+    before = path.stat()
+    damage(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    load(url, sha256=etseg.SELFIE_SEGMENTATION.sha256)
+    assert path.read_bytes() == program
+    assert len(server.requests) == 2
+
+
+def test_the_server_may_not_replace_what_was_recorded(
+    server: Server, url: str, program: bytes
+) -> None:
+    path = resources.fetch(url)
+    damage(path)
+    other = bytearray(program)
+    other[-1] ^= 1
+    server.files["/model.pte"].body = bytes(other)
+    with pytest.raises(etseg.InvalidModelError, match=r"etseg cache clear"):
+        load(url)
+    resources.delete_resources(url)
+    assert resources.fetch(url).read_bytes() == bytes(other)
+
+
+def test_a_copy_that_was_only_touched_stays(server: Server, url: str) -> None:
+    path = resources.fetch(url)
+    os.utime(path, ns=(1, 1))
+    load(url)
+    assert len(server.requests) == 1
+    assert json.loads(path.with_name("record.json").read_text())["mtime_ns"] == 1
+
+
+@pytest.mark.parametrize("record", [None, "", "{}", "[1]", '{"url": 1, "size": 2}'])
+def test_a_record_that_is_lost(server: Server, url: str, record: str | None) -> None:
+    path = resources.fetch(url).with_name("record.json")
+    if record is None:
+        path.unlink()
+    else:
+        path.write_text(record)
+    load(url)
+    assert len(server.requests) == 1
+    assert [model.url for model in resources.list_downloaded_models()] == [url]
+
+
+def test_one_folder_for_each_url() -> None:
+    urls = [
+        "http://a.invalid/model.pte",
+        "http://b.invalid/model.pte",
+        "http://a.invalid/Model.pte",
+        "http://a.invalid/model.pte?version=2",
+    ]
+    folders = {str(Entry.of(url).folder).lower() for url in urls}
+    assert len(folders) == len(urls)
+    assert Entry.of(urls[0] + "#part") == Entry.of(urls[0])
+    assert Entry.of(urls[0]).model.name == "model.pte"
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("ETSEG_CACHE", "relative")
+    assert resources.cache_directory() == tmp_path / "relative"
+    monkeypatch.setenv("ETSEG_CACHE", "~/mine")
+    assert resources.cache_directory() == tmp_path / "mine"
+    for unset in (lambda: monkeypatch.setenv("ETSEG_CACHE", ""), monkeypatch.undo):
+        unset()
+        assert resources.cache_directory().is_absolute()
+        assert resources.cache_directory().name == "etseg"
+
+
+def test_lists_what_is_whole(server: Server, url: str, program: bytes) -> None:
+    broken = server.add("/broken.pte", program, always=Fault(cut=0.5, status=None))
+    server.files["/broken.pte"].ranges = False
+    with pytest.raises(DownloadError):
+        load(broken)
+    (model,) = resources.list_downloaded_models()
+    assert model.url == url
+    assert model.path == resources.fetch(url)
+    assert (model.size, model.sha256) == (len(program), etseg.SELFIE_SEGMENTATION.sha256)
+
+
+def test_deletes(server: Server, cache: Path, url: str, program: bytes) -> None:
+    module = ImageSegmentationModule()
+    module.load(url)
+    assert resources.delete_resources() == 0
+    assert resources.delete_resources(etseg.SELFIE_SEGMENTATION, __file__) == 0
+    assert resources.delete_resources(url, url) >= len(program)
+    assert resources.list_downloaded_models() == []
+    assert [path.suffix for path in cache.rglob("*") if path.is_file()] == [".lock"]
+    module.warmup()  # what is loaded stays
+    module.delete()
+    load(url)
+    assert len(server.requests) == 2
+
+
+def test_deletes_what_was_interrupted(server: Server, cache: Path, program: bytes) -> None:
+    url = server.add("/model.pte", program, always=Fault(cut=0.0), faults=[Fault(cut=0.5)])
+    with pytest.raises(DownloadError):
+        load(url)
+    assert resources.delete_resources(url) > 0
+    assert not list(cache.rglob("partial*"))
+
+
+def test_does_not_delete_what_is_being_downloaded(
+    server: Server, cache: Path, program: bytes
+) -> None:
+    hold, begun = threading.Event(), threading.Event()
+    url = server.add("/model.pte", program, faults=[Fault(cut=0.5, hold=hold)])
+    thread = threading.Thread(target=resources.fetch, args=(url, lambda _: begun.set()))
+    thread.start()
+    assert begun.wait(PATIENCE)
+    with pytest.raises(DownloadError, match="is being downloaded") as caught:
+        resources.delete_resources(url)
+    assert caught.value.code == ErrorCode.RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS
+    hold.set()
+    thread.join(PATIENCE)
+    assert [path.read_bytes() for path in cache.rglob("*.pte")] == [program]

@@ -1,0 +1,100 @@
+"""Rules about the sources that a reader may rely on. They look at the checkout, not the package."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+CPP = ROOT / "cpp"
+
+pytestmark = pytest.mark.skipif(not CPP.is_dir(), reason="needs a checkout")
+
+# What each stage may include, directly or through others: design, "One way through the house".
+BASE = {"status", "image", "parallel", "log"}
+REACHES = {
+    "status": set[str](),
+    "image": {"status"},
+    "parallel": {"status"},
+    "log": {"status"},
+    "kernels": {"status", "image"},
+    "preprocess": BASE | {"kernels"},
+    "postprocess": BASE | {"kernels"},
+    "model": {"status", "image"},
+    "runtime": BASE | {"model"},
+    "segmenter": BASE | {"kernels", "preprocess", "postprocess", "model"},
+    "bindings": BASE | {"kernels", "preprocess", "postprocess", "model", "runtime", "segmenter"},
+}
+
+
+def sources(folder: Path = CPP) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in {".h", ".cpp"})
+
+
+def relative(paths: list[Path]) -> list[str]:
+    return [path.relative_to(ROOT).as_posix() for path in paths]
+
+
+def stage(path: Path) -> str | None:
+    """The stage a file is named after; None for a helper, which belongs to those who use it."""
+    if path.parent.name in {"kernels", "bindings"}:
+        return path.parent.name
+    name = path.stem.removeprefix("executorch_")
+    return name if name in REACHES else None
+
+
+def includes(path: Path) -> list[Path]:
+    """Our own files that one includes."""
+    found = []
+    for name in re.findall(r'^#include "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE):
+        (target,) = {
+            folder / name
+            for folder in (CPP / "include", CPP / "src", path.parent)
+            if (folder / name).is_file()
+        }
+        found.append(target)
+    return found
+
+
+def reach(path: Path) -> set[str]:
+    seen, todo = {path}, [path]
+    while todo:
+        for target in includes(todo.pop()):
+            if target not in seen:
+                seen.add(target)
+                todo.append(target)
+    return {name for name in map(stage, seen) if name is not None}
+
+
+def test_one_file_names_pybind11() -> None:
+    naming = [path for path in sources() if "pybind11" in path.read_text(encoding="utf-8")]
+    assert relative(naming) == ["cpp/bindings/module.cpp"]
+
+
+def test_one_file_includes_executorch() -> None:
+    pattern = re.compile(r'^#include [<"](executorch|c10|torch)/', re.MULTILINE)
+    including = [path for path in sources() if pattern.search(path.read_text(encoding="utf-8"))]
+    assert relative(including) == ["cpp/src/executorch_runtime.cpp"]
+
+
+def test_the_core_does_not_know_python() -> None:
+    knowing = [path for path in sources() if "Python.h" in path.read_text(encoding="utf-8")]
+    assert knowing == []
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(CPP).as_posix())
+def test_includes_go_one_way(path: Path) -> None:
+    reached = reach(path)
+    name = stage(path)
+    if name is not None:
+        assert reached <= REACHES[name] | {name}
+    else:
+        # A helper must fit into one stage at least.
+        assert any(reached <= allowed | {owner} for owner, allowed in REACHES.items())
+
+
+def test_every_file_is_in_one_folder_of_the_design() -> None:
+    folders = {path.parent.relative_to(CPP).as_posix() for path in sources()}
+    assert folders == {"include/etseg", "src", "src/kernels", "bindings"}

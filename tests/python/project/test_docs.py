@@ -1,0 +1,105 @@
+"""The documentation: its Python code runs, and it leaves no public name out."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from doctest import ELLIPSIS
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+
+import etseg
+
+pytest.importorskip("sybil", reason="needs sybil, of the test group")
+
+from sybil import Document, Example, Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCS = ROOT / "docs"
+PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
+
+if not DOCS.is_dir():
+    pytest.skip("needs a checkout", allow_module_level=True)
+
+SYBIL = Sybil(
+    parsers=[PythonCodeBlockParser(doctest_optionflags=ELLIPSIS), SkipParser()], encoding="utf-8"
+)
+
+
+def blocks(document: Document) -> Iterator[list[Example]]:
+    """What belongs together: a fence with its prompts, and the comments above it."""
+    block: list[Example] = []
+    for example in document.examples():
+        if block:
+            since = document.text[block[-1].start : example.start]
+            if not since.startswith("<!--") and "```" in since:
+                yield block
+                block = []
+        block.append(example)
+    if block:
+        yield block
+
+
+def all_blocks() -> list[object]:
+    found: list[object] = []
+    for page in PAGES:
+        for block in blocks(SYBIL.parse(page)):
+            name = f"{page.relative_to(ROOT).as_posix()}:{block[-1].line}"
+            found.append(pytest.param(page, block, id=name))
+    return found
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
+    """A directory for each page, with the photo that the examples read."""
+    made = {}
+    for page in PAGES:
+        made[page] = tmp_path_factory.mktemp(page.stem)
+        copyfile(ROOT / "tests" / "data" / "astronaut.jpg", made[page] / "photo.jpg")
+        (made[page] / "tests").symlink_to(ROOT / "tests")
+    return made
+
+
+def run_as_script(code: str) -> None:
+    """What starts processes has to be a file."""
+    script = Path("script.py")
+    script.write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(("page", "block"), all_blocks())
+def test_code_runs(
+    page: Path,
+    block: list[Example],
+    folders: dict[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The blocks of a page share their names, in their order."""
+    monkeypatch.chdir(folders[page])
+    monkeypatch.setenv("ETSEG_OFFLINE", "1")
+    with warnings.catch_warnings():
+        if any("torch" in str(example.parsed) for example in block):
+            warnings.simplefilter("ignore")  # of the exporters, about themselves
+        for example in block:
+            if 'if __name__ == "__main__":' in str(example.parsed):
+                run_as_script(str(example.parsed))
+            else:
+                example.evaluate()
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\.\. (?:auto\w+|py:\w+):: ([\w.]+)", text, re.MULTILINE)
+    assert sorted(set(etseg.__all__) - set(named)) == []
+    assert [name for name in named if named.count(name) > 1] == []

@@ -1,0 +1,359 @@
+"""The examples: they run as a user would run them, and what comes out is right."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image as Pil
+
+import etseg
+from children import PATIENCE
+
+ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = ROOT / "docs" / "examples"
+
+if not EXAMPLES.is_dir():
+    pytest.skip("needs a checkout", allow_module_level=True)
+
+Picture = npt.NDArray[np.uint8]
+Map = npt.NDArray[np.float32]
+
+
+def run(
+    script: str, *arguments: object, stderr: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
+    """An example, warnings being errors, offline."""
+    return subprocess.run(
+        [sys.executable, EXAMPLES / script, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "error", "ETSEG_OFFLINE": "1"},
+    )
+
+
+def test_every_example_is_in_the_documentation() -> None:
+    page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    for path in EXAMPLES.iterdir():
+        if path.suffix in {".py", ".ipynb"}:
+            assert f"examples/{path.name}" in page
+
+
+# -- replace_background.py
+
+
+@pytest.fixture(scope="module")
+def person(selfie: etseg.ImageSegmentationModule, astronaut: Picture) -> Map:
+    """The probability of the person, (512, 512)."""
+    return selfie.forward(astronaut, ["SELFIE"], resize=True)["SELFIE"]
+
+
+@pytest.fixture
+def replaced(photo_path: Path, tmp_path: Path) -> Callable[[object], Picture]:
+    """replaced(background): what the example makes of the photo, red first."""
+
+    def replace(background: object) -> Picture:
+        output = tmp_path / "output.png"
+        done = run("replace_background.py", photo_path, background, "-o", output)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        return np.asarray(Pil.open(output))
+
+    return replace
+
+
+def mean(picture: npt.NDArray[Any], where: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    return np.asarray(picture[where].astype(float).mean(axis=0))
+
+
+def test_a_colour_behind_the_person(
+    replaced: Callable[[object], Picture], astronaut: Picture, person: Map
+) -> None:
+    picture = replaced("#3060c0")
+    assert (picture[person < 0.09] == (0x30, 0x60, 0xC0)).all()
+    difference = picture.astype(int) - astronaut
+    assert np.abs(difference[person > 0.91]).max() <= 1
+
+
+def test_the_edge_has_no_halo(
+    replaced: Callable[[object], Picture], astronaut: Picture, person: Map
+) -> None:
+    """The wall behind her is brighter than her hair, and would shimmer through on black."""
+    edge = (person > 0.3) & (person < 0.7)
+    edge[150:] = False  # the head
+    hair = (person > 0.98) & cv2.dilate(edge.view(np.uint8), np.ones((15, 15))).view(bool)
+    expected = mean(astronaut, hair)
+    halo = mean(person[..., None] * astronaut, edge) / mean(person, edge)
+    assert (halo > expected + 40).all()
+    shown = mean(replaced("#000000"), edge) / mean(person, edge)
+    assert (np.abs(shown - expected) < (halo - expected) / 2).all()
+
+
+def test_a_picture_behind_the_person(
+    replaced: Callable[[object], Picture], person: Map, tmp_path: Path
+) -> None:
+    """It covers the photo, and is cut where it is too wide, not squeezed."""
+    background = np.zeros((50, 100, 3), np.uint8)
+    background[:, :] = (255, 0, 255)
+    background[:, 20:80] = (10, 200, 30)
+    Pil.fromarray(background).save(tmp_path / "wide.png")
+    picture = replaced(tmp_path / "wide.png")
+    assert picture.shape == (512, 512, 3)
+    assert np.abs(picture[person < 0.05].astype(int) - (10, 200, 30)).max() <= 1
+
+
+def test_its_own_background_blurred(
+    replaced: Callable[[object], Picture], astronaut: Picture, person: Map
+) -> None:
+    picture = replaced("blur")
+    behind = person < 0.05
+    beside = behind & cv2.dilate((person > 0.5).astype(np.uint8), np.ones((21, 21))).view(bool)
+    detail = [
+        np.abs(cv2.Laplacian(p.astype(np.float32), cv2.CV_32F))[behind].mean()
+        for p in (picture, astronaut)
+    ]
+    assert detail[0] < detail[1] / 3
+    # Her orange suit does not bleed into it: a plain blur makes blue 9 darker.
+    assert np.abs(mean(picture, beside) - mean(astronaut, beside)).max() < 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere.jpg", "blur", "-o", "out.png"), "nowhere.jpg"),
+        (("photo.jpg", "nowhere.jpg", "-o", "out.png"), "nowhere.jpg"),
+        (("text.jpg", "blur", "-o", "out.png"), "text.jpg is no picture"),
+        (("photo.jpg", "blur", "-o", "nowhere/out.png"), "nowhere/out.png"),
+        (("photo.jpg", "blur", "-o", "out.txt"), "OpenCV writes no '.txt' files"),
+    ],
+)
+def test_a_background_that_cannot_be_replaced(
+    arguments: tuple[str, ...],
+    message: str,
+    photo_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copyfile(photo_path, "photo.jpg")
+    Path("text.jpg").write_text("no picture")
+    done = run("replace_background.py", *arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr.splitlines()[-1]
+    assert not Path("out.png").exists()
+
+
+# -- segment_folder.py
+
+
+@pytest.fixture
+def folder(astronaut: Picture, photo_path: Path, tmp_path: Path) -> Path:
+    """A picture that is cut off, two that are whole, and what is no picture."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    copyfile(photo_path, folder / "b.jpg")  # first: in most file systems' order, not the names'
+    (folder / "a.jpg").write_bytes(photo_path.read_bytes()[:3000])
+    Pil.fromarray(astronaut[:400, ::-1]).save(folder / "c.png")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_a_folder(folder: Path, tmp_path: Path, selfie: etseg.ImageSegmentationModule) -> None:
+    output = tmp_path / "masks"
+    done = run("segment_folder.py", folder, output)
+    assert done.returncode == 1
+    (complaint,) = done.stderr.splitlines()
+    assert complaint.startswith(f"{folder / 'a.jpg'}: ")
+    assert "cut off" in complaint
+    assert done.stdout == f"2 of 3 pictures segmented, into {output}\n"
+
+    assert sorted(path.name for path in output.iterdir()) == ["areas.csv", "b.jpg.png", "c.png.png"]
+    with (output / "areas.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == ["b.jpg", "b.jpg", "c.png", "c.png"]
+    for name in ("b.jpg", "c.png"):
+        mask = Pil.open(output / f"{name}.png")
+        assert mask.mode == "P"
+        indices = np.asarray(mask)
+        expected = selfie.forward(folder / name, resize=True).argmax
+        assert indices.shape == expected.shape
+        assert (indices == expected).mean() > 0.999  # one thread may round otherwise than two
+        for row in rows:
+            if row["file"] == name:
+                pixels = (indices == selfie.labels[row["label"]]).sum()
+                assert int(row["pixels"]) == pixels
+                assert float(row["share"]) == pytest.approx(pixels / indices.size, abs=1e-4)
+
+
+def test_progress_is_shown_on_a_terminal(folder: Path, tmp_path: Path) -> None:
+    (folder / "a.jpg").unlink()
+    ours, theirs = pty.openpty()
+    try:
+        done = run("segment_folder.py", folder, tmp_path / "masks", stderr=theirs)
+    finally:
+        os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert shown == "1 of 2\r2 of 2\r\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere", "masks"), "nowhere"),
+        (("photos", "photos"), "a folder of their own"),
+        (("photos", "photos/notes.txt"), "photos/notes.txt"),
+        (("photos", "masks", "--model", "nonesuch"), "nonesuch"),
+    ],
+)
+def test_a_folder_that_cannot_be_segmented(
+    arguments: tuple[str, ...], message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    done = run("segment_folder.py", *arguments)
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr.splitlines()[-1]
+
+
+# -- segment_video.py
+
+
+def frames(path: Path) -> list[Picture]:
+    """All frames of a video, red first."""
+    video = cv2.VideoCapture(str(path))
+    found = []
+    while (read := video.read())[0]:
+        found.append(np.asarray(read[1][..., ::-1], np.uint8))
+    video.release()
+    return found
+
+
+def test_a_video(astronaut: Picture, tmp_path: Path, selfie: etseg.ImageSegmentationModule) -> None:
+    """Each frame is painted with its own mask."""
+    source, output = tmp_path / "source.avi", tmp_path / "painted.avi"
+    motion_jpeg = cv2.VideoWriter.fourcc(*"MJPG")
+    writer = cv2.VideoWriter(str(source), motion_jpeg, 10, (320, 400))
+    for x in range(0, 192, 24):
+        writer.write(np.ascontiguousarray(astronaut[:400, x : x + 320, ::-1]))
+    writer.release()
+
+    done = run("segment_video.py", source, "-o", output)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"8 frames written to {output}\n"
+    painted = frames(output)
+    assert len(painted) == 8
+    for before, after in zip(frames(source), painted, strict=True):
+        result = selfie.forward(before, resize=True)
+        expected = result.overlay(alpha=0.6, palette={"SELFIE": (0x56, 0xB4, 0xE9)})
+        assert np.abs(after.astype(int) - expected).mean() < 4  # it is JPEG
+        assert np.abs(before.astype(int) - expected).mean() > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere.avi", "-o", "out.avi"), "nowhere.avi cannot be opened"),
+        (("text.avi", "-o", "out.avi"), "text.avi cannot be opened"),
+    ],
+)
+def test_a_video_that_cannot_be_read(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.avi").write_text("no video")
+    done = run("segment_video.py", *arguments)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr
+    assert not Path("out.avi").exists()
+
+
+# -- serve.py
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[str, int]]:
+    """The address at which the example answers; when it is stopped, it ends well."""
+    # Shells have their background jobs ignore the signal, and processes inherit that.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, EXAMPLES / "serve.py", "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONWARNINGS": "error", "ETSEG_OFFLINE": "1"},
+        )
+    finally:
+        signal.signal(signal.SIGINT, ours)
+    try:
+        assert process.stdout is not None
+        address = urlsplit(process.stdout.readline().strip())
+        yield str(address.hostname), int(address.port or 0)
+        process.send_signal(signal.SIGINT)
+        _, logged = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+        assert "Traceback" not in logged
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def post(address: tuple[str, int], body: bytes, **headers: str) -> tuple[int, bytes]:
+    connection = HTTPConnection(*address, timeout=PATIENCE)
+    with closing(connection):
+        connection.request("POST", "/", body, headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def test_a_service(
+    service: tuple[str, int],
+    photo_path: Path,
+    astronaut: Picture,
+    selfie: etseg.ImageSegmentationModule,
+) -> None:
+    """It answers several at once, each with its own picture."""
+    mirrored = io.BytesIO()
+    Pil.fromarray(astronaut[:400, ::-1]).save(mirrored, "PNG")
+    photos = [photo_path.read_bytes(), mirrored.getvalue()]
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda body: post(service, body), 4 * photos))
+    for (status, body), photo in zip(answers, 4 * photos, strict=True):
+        assert status == 200
+        picture = np.asarray(Pil.open(io.BytesIO(body)))
+        expected = selfie.forward(photo, ["SELFIE"], resize=True).cutout("SELFIE")
+        assert (picture[..., :3] == expected[..., :3]).all()
+        assert np.abs(picture[..., 3].astype(int) - expected[..., 3]).max() <= 1
+
+
+def test_what_a_service_refuses(service: tuple[str, int], photo_path: Path) -> None:
+    """A path is no image: nobody gets this machine's files."""
+    status, body = post(service, os.fsencode(photo_path))
+    assert (status, body[:13]) == (400, b"cannot decode")
+    assert post(service, b"", **{"Content-Length": "40000000"})[0] == 413
+    assert post(service, b"", **{"Content-Length": "9" * 5000})[0] == 413
+    assert post(service, b"", **{"Content-Length": "-1"})[0] == 411
+    assert post(service, photo_path.read_bytes())[0] == 200

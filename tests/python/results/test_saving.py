@@ -1,0 +1,212 @@
+"""save(): PNGs with a palette, as Pillow and OpenCV read them; archives of all maps."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pil
+from test_palettes import VOC
+
+import etseg
+from etseg import DeeplabLabel
+from etseg._results.saving import write_palette_png
+from eyes import eyes, smooth
+from programs import picture, program
+
+
+class Awkward(IntEnum):
+    """Names that numpy.savez has arguments of, and one beyond ASCII."""
+
+    file = 0
+    allow_pickle = 1
+    ÉTÉ = 2
+
+
+@pytest.fixture
+def result() -> etseg.SegmentationResult:
+    """Maps of 24x40 of an image of 31x57: R, G and B, of which B's probability is there."""
+    with eyes() as module:
+        return module.forward(picture(31, 57), ["B"])
+
+
+def saved(result: etseg.SegmentationResult, path: Path, **options: Any) -> Path:
+    result.save(path, **options)
+    return path
+
+
+class TestPng:
+    def test_is_read_by_pillow(self, tmp_path: Path) -> None:
+        with etseg.ImageSegmentationModule() as module:
+            module.load(program("logits_c21"))
+            result = module.forward(picture(61, 47), resize=True)
+        result.argmax.flat[:21] = range(21)
+        with Pil.open(saved(result, tmp_path / "a.png")) as image:
+            assert (image.mode, image.size, image.format) == ("P", (47, 61), "PNG")
+            np.testing.assert_array_equal(np.asarray(image), result.argmax)
+            expected = [VOC[label.name] for label in DeeplabLabel if label.name != "ARGMAX"]
+            assert np.reshape(image.getpalette()[: 3 * 21], (-1, 3)).tolist() == [
+                list(colour) for colour in expected
+            ]
+            colours = np.asarray(image.convert("RGB"))
+        np.testing.assert_array_equal(colours, result.colorize()[..., :3])
+
+    def test_is_read_by_opencv_and_by_etseg(
+        self, result: etseg.SegmentationResult, tmp_path: Path
+    ) -> None:
+        """As a picture."""
+        path = saved(result, tmp_path / "a.png", palette="colorblind")
+        colours = np.array([[0xE6, 0x9F, 0], [0x56, 0xB4, 0xE9], [0, 0x9E, 0x73]])
+        expected = colours[result.argmax]
+        np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], expected)
+        with eyes() as module:
+            np.testing.assert_array_equal(module.forward(path).overlay(alpha=0), expected)
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (17, 33), (512, 512)])
+    @pytest.mark.parametrize("colours", [1, 2, 256])
+    def test_any_size_and_palette(self, shape: tuple[int, int], colours: int) -> None:
+        rng = np.random.default_rng(4)
+        indices = rng.integers(0, colours, shape).astype(np.uint8)
+        palette = rng.integers(0, 256, (colours, 3)).astype(np.uint8)
+        file = io.BytesIO()
+        write_palette_png(file, indices, palette)
+        with Pil.open(file) as image:
+            image.load()  # checks the checksums
+            assert image.mode == "P"
+            np.testing.assert_array_equal(np.asarray(image), indices)
+            assert image.getpalette()[: 3 * colours] == palette.ravel().tolist()
+
+    def test_of_the_maps_size_and_any_type(self, tmp_path: Path) -> None:
+        for dtype in ("int32", "uint8"):
+            with eyes(argmax_dtype=dtype) as module:
+                result = module.forward(smooth(100, 100))
+            with Pil.open(saved(result, tmp_path / f"{dtype}.PNG")) as image:
+                np.testing.assert_array_equal(np.asarray(image), result.argmax)
+
+    def test_holds_no_more_than_256_labels(self, tmp_path: Path) -> None:
+        with etseg.ImageSegmentationModule() as module:
+            module.load(program("logits_c300"))
+            result = module.forward(picture(8, 12))
+        with pytest.raises(etseg.InvalidUserInputError, match=r"300 labels.*256.*\.npz"):
+            result.save(tmp_path / "a.png")
+        assert list(tmp_path.iterdir()) == []
+        with np.load(saved(result, tmp_path / "a.npz")) as archive:
+            assert len(archive["__labels__"]) == 300
+
+
+class TestNpz:
+    def test_has_every_map(self, result: etseg.SegmentationResult, tmp_path: Path) -> None:
+        with np.load(saved(result, tmp_path / "a.npz"), allow_pickle=False) as archive:
+            assert list(archive) == ["ARGMAX", "B", "__labels__", "__image_size__"]
+            assert archive["ARGMAX"].dtype == np.int32
+            np.testing.assert_array_equal(archive["ARGMAX"], result.argmax)
+            assert archive["B"].dtype == np.float32
+            np.testing.assert_array_equal(archive["B"], result["B"])
+            assert archive["__labels__"].tolist() == ["R", "G", "B"]
+            assert archive["__image_size__"].tolist() == [31, 57]
+
+    def test_names_of_any_kind(self, tmp_path: Path) -> None:
+        with etseg.ImageSegmentationModule() as module:
+            module.load({"model_source": program("logits_c3"), "labels": Awkward})
+            result = module.forward(picture(), Awkward)
+        with np.load(saved(result, tmp_path / "a.npz")) as archive:
+            assert archive["__labels__"].tolist() == [member.name for member in Awkward]
+            for member in Awkward:
+                np.testing.assert_array_equal(archive[member.name], result[member])
+
+
+class TestFiles:
+    @pytest.mark.parametrize("kind", [str, Path, os.fspath])
+    def test_paths(
+        self, kind: Callable[[Any], Any], result: etseg.SegmentationResult, tmp_path: Path
+    ) -> None:
+        result.save(kind(tmp_path / "ä b.png"))
+        assert [path.name for path in tmp_path.iterdir()] == ["ä b.png"]
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [("a.jpg", "'.jpg'"), ("a", "''"), (".png", "''"), ("a.npz.gz", "'.gz'")],
+    )
+    def test_other_endings(
+        self, name: str, words: str, result: etseg.SegmentationResult, tmp_path: Path
+    ) -> None:
+        with pytest.raises(etseg.InvalidUserInputError) as caught:
+            result.save(tmp_path / name)
+        assert all(word in str(caught.value) for word in (words, ".png", ".npz", name))
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("path", [None, 7, b"a.png", io.BytesIO()])
+    def test_what_is_no_path(self, path: Any, result: etseg.SegmentationResult) -> None:
+        with pytest.raises(etseg.InvalidUserInputError, match=r"path is a \w+; expected"):
+            result.save(path)
+
+    @pytest.mark.parametrize("ending", [".png", ".npz"])
+    def test_places_that_cannot_be_written(
+        self, ending: str, result: etseg.SegmentationResult, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").touch()
+        (tmp_path / f"folder{ending}").mkdir()
+        for place in (f"nowhere/a{ending}", f"file/a{ending}", f"folder{ending}", f"a\0{ending}"):
+            with pytest.raises(etseg.FileWriteError, match="cannot write") as caught:
+                result.save(tmp_path / place)
+            assert isinstance(caught.value, OSError)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["file", f"folder{ending}"]
+
+    @pytest.mark.parametrize("ending", [".png", ".npz"])
+    def test_whole_or_not_at_all(
+        self,
+        ending: str,
+        result: etseg.SegmentationResult,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The disk is full after some bytes: what stood there before still does."""
+        path = tmp_path / f"a{ending}"
+        path.write_bytes(b"before")
+        opened = Path.open
+
+        class Full(io.RawIOBase):
+            def __init__(self, file: Any) -> None:
+                self._file = file
+
+            def writable(self) -> bool:
+                return True
+
+            def write(self, data: Any) -> int:
+                self._file.write(bytes(data)[:10])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+            def close(self) -> None:
+                self._file.close()
+                super().close()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", lambda self, mode: Full(opened(self, mode)))
+            with pytest.raises(etseg.FileWriteError, match=r"No space left"):
+                result.save(path)
+        assert path.read_bytes() == b"before"
+        assert list(tmp_path.iterdir()) == [path]
+        result.save(path)
+        assert path.read_bytes() != b"before"
+
+    def test_rights_are_the_users(self, result: etseg.SegmentationResult, tmp_path: Path) -> None:
+        """The umask decides, and many threads may write at once without touching it."""
+        umask = os.umask(0o027)
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                list(pool.map(result.save, [tmp_path / f"{i}.png" for i in range(100)]))
+            assert os.umask(0o027) == 0o027
+        finally:
+            os.umask(umask)
+        assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()} == {0o640}
+        assert len(list(tmp_path.iterdir())) == 100
