@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "etseg/isa.h"
-#include "turns.h"
+#include "instance_queue.h"
 
 namespace etseg {
 namespace {
@@ -50,7 +50,7 @@ class Segmenter::Impl {
       : info_(models.front()->info()),
         process_check_(std::move(process_check)),
         executor_(executor),
-        turns_(models.size()) {
+        queue_(models.size()) {
     instances_.reserve(models.size());
     for (std::unique_ptr<Model>& model : models) {
       instances_.push_back(std::unique_ptr<Instance>(new Instance{
@@ -70,12 +70,12 @@ class Segmenter::Impl {
   Status forward(const ImageView& image, const PostprocessTarget& target, StageTimes& times) {
     // Before anything is locked: in a forked child the lock may be held for ever.
     ETSEG_RETURN_IF_ERROR(process_check_());
-    const std::optional<std::size_t> slot = turns_.take();
-    if (!slot) {
+    const std::optional<std::size_t> number = queue_.take();
+    if (!number) {
       return {Code::kModuleNotLoaded, "the model was deleted before this call had its turn"};
     }
-    Status status = run(*instances_[*slot], image, target, times);
-    if (turns_.give_back(*slot)) instances_[*slot].reset();
+    Status status = run(*instances_[*number], image, target, times);
+    if (queue_.give_back(*number)) instances_[*number].reset();
     return status;
   }
 
@@ -86,7 +86,7 @@ class Segmenter::Impl {
       for (std::unique_ptr<Instance>& instance : instances_) (void)instance.release();
       return;
     }
-    for (const std::size_t slot : turns_.close()) instances_[slot].reset();
+    for (const std::size_t number : queue_.close()) instances_[number].reset();
     maps_->close();
   }
 
@@ -120,9 +120,9 @@ class Segmenter::Impl {
   const ModelInfo info_;
   const std::function<Status()> process_check_;
   const Executor& executor_;
-  Turns turns_;
+  InstanceQueue queue_;
   const std::shared_ptr<MapPool> maps_ = std::make_shared<MapPool>();
-  // Each is touched by whoever has the turn with its number; by close() when nobody has.
+  // Each is touched by whoever the queue gave its number; by close() when nobody has it.
   std::vector<std::unique_ptr<Instance>> instances_;
 };
 

@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "check.h"
+#include "instance_queue.h"
 #include "thread_executor.h"
-#include "turns.h"
 
 namespace {
 
@@ -175,59 +175,59 @@ void check_sane(const Record& record) {
   CHECK(!record.freed_while_running);
 }
 
-TEST(turns_are_taken_in_the_order_they_were_asked_for) {
-  etseg::Turns turns;
-  const auto first = turns.take();
+TEST(instances_are_given_in_the_order_they_were_asked_for) {
+  etseg::InstanceQueue queue;
+  const auto first = queue.take();
   CHECK(first == 0u);
-  std::vector<int> order;  // guarded by the turns themselves
+  std::vector<int> order;  // guarded by the queue itself
   std::vector<std::thread> threads;
   for (int i = 0; i < 16; ++i) {
-    threads.emplace_back([&turns, &order, i] {
-      const auto slot = turns.take();
-      CHECK(slot == 0u);
+    threads.emplace_back([&queue, &order, i] {
+      const auto number = queue.take();
+      CHECK(number == 0u);
       order.push_back(i);
-      CHECK(!turns.give_back(*slot));
+      CHECK(!queue.give_back(*number));
     });
-    while (turns.waiting() != static_cast<std::size_t>(i) + 1) std::this_thread::yield();
+    while (queue.waiting() != static_cast<std::size_t>(i) + 1) std::this_thread::yield();
   }
-  CHECK(!turns.give_back(*first));
+  CHECK(!queue.give_back(*first));
   for (std::thread& thread : threads) thread.join();
   CHECK(order.size() == 16 && std::is_sorted(order.begin(), order.end()));
 }
 
-TEST(a_slot_is_one_callers_and_the_last_used_comes_first) {
-  etseg::Turns turns(3);
-  CHECK(turns.take() == 0u);
-  CHECK(turns.take() == 1u);
-  CHECK(!turns.give_back(0));
-  CHECK(turns.take() == 0u);
-  CHECK(turns.take() == 2u);
+TEST(a_number_is_one_callers_and_the_last_used_comes_first) {
+  etseg::InstanceQueue queue(3);
+  CHECK(queue.take() == 0u);
+  CHECK(queue.take() == 1u);
+  CHECK(!queue.give_back(0));
+  CHECK(queue.take() == 0u);
+  CHECK(queue.take() == 2u);
   std::optional<std::size_t> handed;
-  std::thread waiter([&] { handed = turns.take(); });
-  while (turns.waiting() != 1) std::this_thread::yield();
-  CHECK(!turns.give_back(1));
+  std::thread waiter([&] { handed = queue.take(); });
+  while (queue.waiting() != 1) std::this_thread::yield();
+  CHECK(!queue.give_back(1));
   waiter.join();
   CHECK(handed == 1u);
 }
 
-TEST(closed_turns_turn_everybody_away_and_leave_each_slot_to_one_cleaner) {
-  etseg::Turns turns(3);
-  CHECK(turns.take() == 0u);
-  CHECK(turns.take() == 1u);
-  CHECK(turns.take() == 2u);
+TEST(a_closed_queue_turns_everybody_away_and_leave_each_number_to_one_cleaner) {
+  etseg::InstanceQueue queue(3);
+  CHECK(queue.take() == 0u);
+  CHECK(queue.take() == 1u);
+  CHECK(queue.take() == 2u);
   std::atomic<int> admitted = 0;
   std::vector<std::thread> threads;
-  for (int i = 0; i < 8; ++i) threads.emplace_back([&] { admitted += turns.take() ? 1 : 0; });
-  while (turns.waiting() != 8) std::this_thread::yield();
-  CHECK(turns.close().empty());  // somebody is in each: they clean up
+  for (int i = 0; i < 8; ++i) threads.emplace_back([&] { admitted += queue.take() ? 1 : 0; });
+  while (queue.waiting() != 8) std::this_thread::yield();
+  CHECK(queue.close().empty());  // somebody is in each: they clean up
   for (std::thread& thread : threads) thread.join();
   CHECK(admitted == 0);
-  CHECK(turns.give_back(1));
-  CHECK(turns.close().empty());
-  CHECK(!turns.take());
-  CHECK(turns.give_back(0) && turns.give_back(2));
+  CHECK(queue.give_back(1));
+  CHECK(queue.close().empty());
+  CHECK(!queue.take());
+  CHECK(queue.give_back(0) && queue.give_back(2));
 
-  etseg::Turns half(2);
+  etseg::InstanceQueue half(2);
   CHECK(half.take() == 0u);
   CHECK(half.close() == std::vector<std::size_t>{1});
   CHECK(half.close().empty());

@@ -1,5 +1,5 @@
 // Stage 2: a loaded program. The only implementation that ships is ExecuTorch's
-// (src/executorch_runtime.cpp); tests substitute a fake. A model knows nothing of images.
+// (src/runtime/); tests substitute a fake. A model knows nothing of images.
 #pragma once
 
 #include <cstddef>

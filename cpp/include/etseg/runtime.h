@@ -1,5 +1,5 @@
 // The façade of the inference runtime: everything the rest of the core may know about it.
-// Implemented by the one file that includes ExecuTorch, src/executorch_runtime.cpp.
+// Implemented in the one folder that includes ExecuTorch, src/runtime/.
 #pragma once
 
 #include <memory>

@@ -13,43 +13,43 @@
 
 namespace etseg {
 
-class Turns {
+class InstanceQueue {
  public:
-  // With the slots 0 to slots - 1, all free.
-  explicit Turns(std::size_t slots = 1) {
-    for (std::size_t slot = slots; slot > 0; --slot) free_.push_back(slot - 1);
+  // Of the instances 0 to instances - 1, all free.
+  explicit InstanceQueue(std::size_t instances = 1) {
+    for (std::size_t i = instances; i > 0; --i) free_.push_back(i - 1);
   }
 
-  // Blocks until a slot is free and it is this thread's turn. The slot is the caller's until
+  // Blocks until an instance is free and all who came before have had one. It is the caller's until
   // give_back(). Nothing once closed.
   std::optional<std::size_t> take() {
     std::unique_lock lock(mutex_);
     if (closed_) return std::nullopt;
-    if (!free_.empty()) {                     // then nobody waits: give_back() hands slots on
-      const std::size_t slot = free_.back();  // used last: its memory is the warmest
+    if (!free_.empty()) {                         // then nobody waits: give_back() hands them on
+      const std::size_t instance = free_.back();  // used last: its memory is the warmest
       free_.pop_back();
-      return slot;
+      return instance;
     }
     Waiter self;
     waiting_.push_back(&self);
     self.wake.wait(lock, [&] { return self.called; });
-    return self.slot;
+    return self.instance;
   }
 
-  // Ends the turn. True if the turns were closed meanwhile: nobody will have this slot again, and
-  // the caller has to clean it up.
-  bool give_back(std::size_t slot) {
+  // Ends the caller's use. True if the queue was closed meanwhile: nobody will have this instance
+  // again, and the caller has to clean it up.
+  bool give_back(std::size_t instance) {
     const std::lock_guard lock(mutex_);
     if (closed_) return true;
     if (waiting_.empty()) {
-      free_.push_back(slot);
+      free_.push_back(instance);
     } else {
-      call_next(slot);
+      call_next(instance);
     }
     return false;
   }
 
-  // The slots that were free, for the caller to clean up. None the second time.
+  // The instances that were free, for the caller to clean up. None the second time.
   std::vector<std::size_t> close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
@@ -67,22 +67,22 @@ class Turns {
   struct Waiter {
     std::condition_variable wake;
     bool called = false;
-    std::optional<std::size_t> slot;
+    std::optional<std::size_t> instance;
   };
 
   // Notifies under the lock: the waiter owns the condition variable, and leaves with it.
-  void call_next(std::optional<std::size_t> slot) {
+  void call_next(std::optional<std::size_t> instance) {
     Waiter* next = waiting_.front();
     waiting_.pop_front();
     next->called = true;
-    next->slot = slot;
+    next->instance = instance;
     next->wake.notify_one();
   }
 
   std::mutex mutex_;
   std::deque<Waiter*> waiting_;
-  std::vector<std::size_t>
-      free_;  // the last is used next; never grows beyond what it was made with
+  // The last is used next; never grows beyond what it was made with.
+  std::vector<std::size_t> free_;
   bool closed_ = false;
 };
 

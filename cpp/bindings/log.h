@@ -1,0 +1,9 @@
+// What the runtime logged, handed to Python.
+#pragma once
+
+namespace etseg::bindings {
+
+// Passes the queued lines on to logging.getLogger("etseg"). With the GIL held.
+void emit_log();
+
+}  // namespace etseg::bindings

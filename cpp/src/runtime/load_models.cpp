@@ -1,0 +1,36 @@
+#include <new>
+#include <string>
+#include <utility>
+
+#include "etseg/runtime.h"
+#include "runtime/model.h"
+#include "runtime/program.h"
+#include "runtime/start.h"
+
+namespace etseg {
+
+Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path, int instances) {
+  ETSEG_RETURN_IF_ERROR(check_runtime_process());
+  if (instances < 1 || instances > kMaxInstances) {
+    return Status(Code::kInvalidUserInput, "the number of instances is " +
+                                               std::to_string(instances) + "; expected 1 to " +
+                                               std::to_string(kMaxInstances));
+  }
+  start_runtime();
+  const std::string doing = "cannot load '" + path + "'";
+  try {
+    auto program = std::make_shared<LoadedProgram>();
+    ETSEG_RETURN_IF_ERROR(program->load(path));
+    std::vector<std::unique_ptr<Model>> models;
+    for (int i = 0; i < instances; ++i) {
+      auto model = std::make_unique<ExecutorchModel>(program, instances > 1);
+      ETSEG_RETURN_IF_ERROR(model->load(doing));
+      models.push_back(std::move(model));
+    }
+    return models;
+  } catch (const std::bad_alloc&) {
+    return Status(Code::kOutOfMemory, doing + ": out of memory");
+  }
+}
+
+}  // namespace etseg

@@ -1,0 +1,28 @@
+// The runtime's thread pool: who uses it, and who is kept off it.
+#pragma once
+
+namespace etseg {
+
+// A program that lives, and with it the pool it was loaded with: set_thread_count() refuses to
+// replace that while there is one.
+class PoolUser {
+ public:
+  PoolUser();
+  ~PoolUser();
+  PoolUser(const PoolUser&) = delete;
+  PoolUser& operator=(const PoolUser&) = delete;
+};
+
+// Keeps this thread off the pool, if `alone`, for as long as it lives.
+class WithoutPool {
+ public:
+  explicit WithoutPool(bool alone);
+  ~WithoutPool();
+  WithoutPool(const WithoutPool&) = delete;
+  WithoutPool& operator=(const WithoutPool&) = delete;
+
+ private:
+  const bool before_;
+};
+
+}  // namespace etseg
