@@ -55,7 +55,7 @@ python_use_unqualified_type_names = True
 # own are all checked.
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|enum|numpy|os|pathlib|types)\..*"),
-    (r"py:.*", r"etseg\._stream\.Item"),  # the type variable of a generic class
+    (r"py:.*", r"etseg\._running\.stream\.Item"),  # the type variable of a generic class
 ]
 
 # -- Pages

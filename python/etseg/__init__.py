@@ -12,7 +12,9 @@
 """
 
 import logging
+from dataclasses import is_dataclass
 from types import FunctionType
+from typing import get_type_hints
 
 from ._errors import (
     DownloadError,
@@ -112,5 +114,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 # What users see in tracebacks, help() and pickles is where they import from, not where it stands.
 for _name in __all__:
     if isinstance(_value := globals()[_name], (type, FunctionType)):
+        if is_dataclass(_value):  # its annotations are names of the file that it stands in
+            _value.__annotations__ = get_type_hints(_value)
         _value.__module__ = __name__
 del _name, _value

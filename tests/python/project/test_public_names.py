@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from types import FunctionType
+from typing import get_type_hints
 
 import pytest
 
@@ -27,6 +28,12 @@ def test_public_names_belong_to_the_package(value: type | FunctionType) -> None:
     assert value.__module__ == "etseg"
     assert pickle.loads(pickle.dumps(value)) is value
     assert b"etseg._" not in pickle.dumps(value)
+
+
+@pytest.mark.parametrize("value", PUBLIC, ids=lambda value: value.__name__)
+def test_annotations_resolve(value: type | FunctionType) -> None:
+    """As libraries ask for them that build forms or validators from a class."""
+    get_type_hints(value)
 
 
 def test_tracebacks_name_errors_as_they_are_caught() -> None:
