@@ -15,6 +15,7 @@
     ├── InvalidModelError (ValueError)         the file is no segmentation program
     │   └── UnsupportedModelError              it needs an operator or backend that is not here
     ├── FileReadError (OSError)                a file could not be read
+    │   └── FileMissingError (FileNotFoundError)    there is no such file
     ├── FileWriteError (OSError)               a file could not be written
     └── DownloadError (OSError)                a download failed
 """
@@ -27,6 +28,7 @@ __all__ = [
     "DownloadError",
     "ErrorCode",
     "EtsegError",
+    "FileMissingError",
     "FileReadError",
     "FileWriteError",
     "ForkedProcessError",
@@ -175,6 +177,10 @@ class FileReadError(EtsegError, OSError):
     """A file could not be read, or is not an image that can be decoded."""
 
     default_code = ErrorCode.FILE_READ_FAILED
+
+
+class FileMissingError(FileReadError, FileNotFoundError):
+    """There is no file of that name: an image or a model, however it was spelled."""
 
 
 class FileWriteError(EtsegError, OSError):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ._errors import InvalidConfigError
 
+_LEAST = {"max_pixels": 1, "max_file_bytes": 1, "max_download_bytes": 1, "max_redirects": 0}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -18,6 +20,8 @@ class Limits:
     Attributes:
         max_pixels: of an encoded image, width times height, read from its header before anything
             is decoded. A larger one is an :class:`InvalidUserInputError`.
+        max_file_bytes: of an image file, one opened for reading included. A longer one is an
+            :class:`InvalidUserInputError`, too.
         max_download_bytes: of the body of one URL; as :class:`DownloadError`, and so are the
             following.
         connect_timeout: seconds until a connection stands.
@@ -29,13 +33,14 @@ class Limits:
     """
 
     max_pixels: int = 200_000_000
+    max_file_bytes: int = 1 << 30
     max_download_bytes: int = 128 << 20
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     max_redirects: int = 5
 
     def __post_init__(self) -> None:
-        for field, least in (("max_pixels", 1), ("max_download_bytes", 1), ("max_redirects", 0)):
+        for field, least in _LEAST.items():
             value = getattr(self, field)
             try:
                 fits = operator.index(value) >= least and not isinstance(value, bool)

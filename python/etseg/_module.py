@@ -23,7 +23,7 @@ from ._errors import (
 )
 from ._images.decode import Pixels
 from ._images.kept import KeptImage
-from ._images.source import read_source
+from ._images.source import source_of
 from ._labels import Label, Labels
 from ._limits import Limits
 from ._model.catalogue import CATALOGUE
@@ -207,6 +207,7 @@ class ImageSegmentationModule:
         Raises:
             InvalidModelSourceError: `model` is no source of a model.
             InvalidConfigError: the spec does not fit the program, or itself.
+            FileMissingError: there is no such file.
             FileReadError: the file cannot be read.
             DownloadError: the file cannot be had, or ETSEG_OFFLINE is set.
             FileWriteError: the cache directory cannot be written to.
@@ -260,6 +261,7 @@ class ImageSegmentationModule:
             InvalidUserInputError: `image`, `channel_order` or `out` is not what was expected, or
                 the image has more pixels than the limits allow.
             LabelError: a label that the model does not have.
+            FileMissingError: there is no such file.
             FileReadError: the image cannot be read or decoded.
             DownloadError: the image's URL cannot be had within the limits.
             ForkedProcessError: the model was loaded in a process that this one was forked from.
@@ -271,7 +273,8 @@ class ImageSegmentationModule:
             raise InvalidUserInputError(
                 f"channel_order is {channel_order!r}; expected 'rgb' or 'bgr'"
             )
-        pixels_for = read_source(image, bgr=channel_order == "bgr", limits=self._limits)
+        bgr = channel_order == "bgr"
+        source = source_of(image, bgr=bgr, limits=self._limits)
         read_for: tuple[int, int] | None = None
         pixels: Pixels | None = None
         while True:
@@ -279,7 +282,7 @@ class ImageSegmentationModule:
             input_size = session.input_size if self._scaled_decode else None
             if pixels is None or read_for != input_size:
                 # Also when another load() has meanwhile brought a model with a larger input.
-                pixels, read_for = pixels_for(input_size), input_size
+                pixels, read_for = source.pixels(input_size), input_size
                 decoded = perf_counter_ns()
             try:
                 result, stages = session.forward(
@@ -297,7 +300,7 @@ class ImageSegmentationModule:
             Timings(decoded - start, *stages, perf_counter_ns() - start),
             pixels.size,
             background,
-            KeptImage(image, channel_order == "bgr", self._limits),
+            KeptImage(source, bgr, self._limits),
         )
         return result
 

@@ -137,6 +137,7 @@ def test_is_the_builtin_a_user_expects(error_type: type[EtsegError]) -> None:
         "InvalidModelError": ValueError,
         "UnsupportedModelError": ValueError,
         "FileReadError": OSError,
+        "FileMissingError": FileNotFoundError,
         "FileWriteError": OSError,
     }
     if error_type.__name__ in expected:

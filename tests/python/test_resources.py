@@ -66,7 +66,7 @@ def test_sources_of_every_kind(server: Server, tmp_path: Path, program: bytes) -
         ("s3://bucket/m.pte", etseg.InvalidModelSourceError, "scheme 's3'"),
         ("bundled:nothing.pte", etseg.InvalidModelSourceError, "there are"),
         ("http://", etseg.InvalidModelSourceError, "names no host"),
-        ("no/such/file.pte", etseg.FileReadError, "there is no such file"),
+        ("no/such/file.pte", etseg.FileMissingError, "no such file"),
         (".", etseg.FileReadError, "it is a directory"),
         ("a\0b", etseg.FileReadError, "cannot read the model"),
         ("n" * 5000, etseg.FileReadError, "cannot read the model"),

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from etseg._errors import EtsegError, FileWriteError, OutOfMemoryError
-from etseg._images.source import read_pixels
+from etseg._images.source import source_of
 from etseg._module import ImageSegmentationModule
 from etseg._results.result import SegmentationResult
 from etseg._writing import write_image
@@ -181,7 +181,7 @@ class Whole:
             EtsegError: it cannot be read.
         """
         if self._array is None:
-            array, bgr, _ = read_pixels(self._source)
+            array, bgr, _ = source_of(self._source).pixels(None)
             self._array = array[..., 2::-1] if bgr and array.ndim == 3 else array
         return self._array
 

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from etseg._errors import InvalidUserInputError
 from etseg._limits import Limits
-from etseg._uris import scheme_of
 
 from .decode import Pixels
-from .source import _is_file, read_pixels
+from .source import ImageSource, source_of
 
 
 class KeptImage:
     """A reference to what the caller gave to forward(), and how it is read. Never a copy.
 
     Args:
-        image: as for forward(); None for no image. A file is not kept: it was read to its end.
+        source: the image; None for no image. Kept without what was read of it.
         bgr: whether arrays are blue first.
-        limits: for reading it again.
+        limits: for an image that is given in its place.
     """
 
-    def __init__(self, image: object, bgr: bool, limits: Limits) -> None:
-        if isinstance(image, os.PathLike) or (
-            isinstance(image, str) and scheme_of(image) is None and _is_file(image)
-        ):
-            image = Path(os.fsdecode(image)).absolute()  # wherever the process goes
-        self._image = image
+    def __init__(
+        self,
+        source: ImageSource | None = None,
+        bgr: bool = False,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+    ) -> None:
+        self._missing = "no image is known" if source is None else source.forgotten
+        self._source = None if source is None or self._missing else source.unread()
         self._bgr = bgr
         self._limits = limits
-        self._missing = "no image is known" if image is None else ""
-        if not isinstance(image, (np.ndarray, str, os.PathLike, bytes, bytearray, memoryview)):
-            is_array = hasattr(image, "__array_interface__") or hasattr(image, "__array__")
-            if not is_array and callable(getattr(image, "read", None)):
-                self._forget("the image came from an open file, which was read to its end")
 
     def read(
         self, image: object, size: tuple[int, int], input_size: tuple[int, int] | None = None
@@ -47,19 +39,19 @@ class KeptImage:
         Args:
             image: as for forward(); arrays are read in the order that forward() was told.
             size: height and width that the image has to have.
-            input_size: as for read_pixels().
+            input_size: height and width that the pixels are for; None for all of them.
 
         Raises:
             InvalidUserInputError: no image is at hand, or one of another size.
             EtsegError: whatever reading it raises.
         """
-        if image is None:
-            image = self._image
-            if isinstance(image, str) and scheme_of(image) in ("http", "https"):
-                self._forget("the image came from a URL, which is not downloaded again")
-            if self._missing:
-                raise InvalidUserInputError(f"{self._missing}; give it: image=...")
-        pixels = read_pixels(image, bgr=self._bgr, limits=self._limits, input_size=input_size)
+        if image is not None:
+            source = source_of(image, bgr=self._bgr, limits=self._limits)
+        elif self._source is not None:
+            source = self._source.unread()
+        else:
+            raise InvalidUserInputError(f"{self._missing}; give it: image=...")
+        pixels = source.pixels(input_size)
         if pixels.size != size:
             raise InvalidUserInputError(
                 f"the image has {pixels.size[1]}x{pixels.size[0]} pixels, but the one that was "
@@ -67,19 +59,14 @@ class KeptImage:
             )
         return pixels
 
-    def _forget(self, why: str) -> None:
-        self._image, self._missing = None, why
-
     def __deepcopy__(self, memo: dict[int, Any]) -> KeptImage:
         """A copy of a result is of the same image."""
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Of paths and file URIs: themselves. Pixels and bytes stay where they are."""
+        """Of paths: themselves. Pixels and bytes stay where they are."""
         state = self.__dict__.copy()
-        image = self._image
-        keep = isinstance(image, Path) or (isinstance(image, str) and scheme_of(image) is not None)
-        if not keep and not self._missing:
-            state["_image"] = None
+        if self._source is not None and not self._source.travels:
+            state["_source"] = None
             state["_missing"] = "the image did not come along when the result was pickled"
         return state

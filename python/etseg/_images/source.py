@@ -1,274 +1,297 @@
-"""Stage 0a: from whatever a caller calls an image to an array, or to bytes for ``_decode``.
+"""Stage 0a: from whatever a caller calls an image to an array, or to bytes for ``decode``.
 
 What a string is, in this order: ``scheme://``, ``data:``, the path of an existing file, base64 of
-an encoded image. Arrays and bytes are used where they lie.
+an encoded image; what is none of these names a file that is not there. Arrays and bytes are used
+where they lie.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
+import errno
 import os
-from collections.abc import Callable
-from functools import partial
+from abc import ABC, abstractmethod
+from copy import copy
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import numpy as np
-import numpy.typing as npt
 
-from etseg._errors import EtsegError, FileReadError, InvalidUserInputError
+from etseg._errors import (
+    EtsegError,
+    FileReadError,
+    InvalidUserInputError,
+    OutOfMemoryError,
+)
 from etseg._limits import Limits
+from etseg._reading import read_regular, too_long, unreadable
 from etseg._uris import path_of_file_uri, scheme_of
 
+from .arrays import as_array, is_array, is_pil, pil_array, pixels_of
 from .decode import Pixels, decode
 from .header import is_known
+from .text import EXPECTED, is_data_uri, of_base64, of_data_uri, shown
 
-_EXPECTED = (
-    "expected a path, a file:// URI, an http(s) URL, a data: URI, base64, the bytes of an image "
-    "file or a file opened for reading them, a uint8 array (H, W, 3), (H, W, 4) or (H, W), or a "
-    "PIL image"
-)
-#: From the height and width that pixels are for, None for all of them, to the pixels.
-PixelsFor = Callable[["tuple[int, int] | None"], Pixels]
-
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_Bytes = bytes | bytearray | memoryview
+#: The longest name of a path, on every system that matters.
+_MAX_PATH = 4096
+#: So many bytes are asked of a stream at a time.
+_PIECE = 1 << 20
 
 
-def read_pixels(
-    image: object,
-    *,
-    bgr: bool = False,
-    limits: Limits = Limits(),  # noqa: B008  # frozen
-    input_size: tuple[int, int] | None = None,
-) -> Pixels:
-    """The pixels of an image: what :func:`read_source` returns, called. Raises what both do.
+class ImageSource(ABC):
+    """An image, once it is clear what it is: its pixels now, and what is kept to read it again.
 
-    Args:
-        input_size: height and width that the pixels are for; less may be decoded then. None: all.
+    Attributes:
+        forgotten: why it cannot be read again; empty where it can.
+        travels: whether a copy in another process can be read: it is a path or a URI.
     """
-    return read_source(image, bgr=bgr, limits=limits)(input_size)
+
+    forgotten = ""
+    travels = False
+
+    @abstractmethod
+    def pixels(self, for_size: tuple[int, int] | None) -> Pixels:
+        """The pixels; read at the first call, and decoded at every one.
+
+        Args:
+            for_size: height and width that they are for; less may be decoded then. None: all.
+
+        Raises:
+            FileReadError: the file cannot be read or decoded.
+            DownloadError: the URL cannot be had within the limits.
+            InvalidUserInputError: the array is no image, or it is larger than the limits allow.
+            OutOfMemoryError: the file or its pixels do not fit into memory.
+        """
+
+    def unread(self) -> ImageSource:
+        """The same image, without what was read of it."""
+        return self
 
 
-def read_source(
+def source_of(
     image: object,
     *,
     bgr: bool = False,
     limits: Limits = Limits(),  # noqa: B008  # frozen
-) -> PixelsFor:
-    """Reads an image, of any kind that forward() takes. Arrays are not copied.
+) -> ImageSource:
+    """Says what an image is, of all that forward() takes. Reads nothing yet.
 
     Args:
         bgr: whether arrays are blue first. Files and PIL images know their order themselves.
         limits: for encoded images and downloads.
 
-    Returns:
-        a function from the height and width that the pixels are for, or None, to the pixels. It
-        may be called again, and raises what :func:`etseg._images.decode.decode` does.
-
     Raises:
-        FileReadError: the file cannot be read.
-        DownloadError: the URL cannot be had within the limits.
-        InvalidUserInputError: the argument is no image; the message says what was tried.
+        FileMissingError: a string that names no file, and is nothing else either.
+        FileReadError: the system does not let us look at the file.
+        InvalidUserInputError: it is no image; the message says what was tried.
     """
-    if not isinstance(image, (str, os.PathLike, bytes, bytearray, memoryview)):
-        pixels = None
-        if isinstance(image, np.ndarray):
-            pixels = _pixels(image, bgr)
-        elif type(image).__module__.partition(".")[0] == "PIL":
-            pixels = _pixels(_pil_array(image, limits.max_pixels), bgr=False)
-        elif hasattr(image, "__array_interface__") or hasattr(image, "__array__"):
-            pixels = _pixels(_as_array(image), bgr)
-        if pixels is not None:
-            return lambda _: pixels
-    data, origin = _encoded(image, limits)
-    return partial(decode, _flat(data), origin, limits.max_pixels)
-
-
-def _encoded(image: object, limits: Limits) -> tuple[bytes | bytearray | memoryview, str]:
-    """The bytes of an image file, and how messages call them."""
     if isinstance(image, str):
         return _of_text(image, limits)
     if isinstance(image, os.PathLike):
-        path = os.fspath(image)
-        return _of_file(Path(os.fsdecode(path)))
+        return FileSource(Path(os.fsdecode(image)), limits)
     if isinstance(image, (bytes, bytearray, memoryview)):
-        return image, "the bytes given"
+        return BytesSource(image, "the bytes given", limits)
+    if isinstance(image, np.ndarray) or is_pil(image) or is_array(image):
+        return ArraySource(image, bgr, limits)
     if callable(getattr(image, "read", None)):
-        return _of_stream(image)
-    raise InvalidUserInputError(f"the image is a {type(image).__name__}; {_EXPECTED}")
+        return StreamSource(image, limits)
+    raise InvalidUserInputError(f"the image is a {type(image).__name__}; {EXPECTED}")
 
 
-def _of_text(text: str, limits: Limits) -> tuple[bytes, str]:
-    scheme = scheme_of(text)
-    if scheme == "file":
-        return _of_file(path_of_file_uri(text))
-    if scheme in ("http", "https"):
+class ArraySource(ImageSource):
+    """An array, a PIL image, or what becomes an array. Kept by reference, and looked at again."""
+
+    def __init__(self, image: object, bgr: bool, limits: Limits) -> None:
+        self._image = image
+        self._bgr = bgr
+        self._limits = limits
+        self._pixels: Pixels | None = None
+
+    def pixels(self, for_size: tuple[int, int] | None) -> Pixels:  # noqa: ARG002  # all are there
+        if self._pixels is None:
+            image = self._image
+            if is_pil(image):
+                self._pixels = pixels_of(pil_array(image, self._limits.max_pixels), bgr=False)
+            else:
+                array = image if isinstance(image, np.ndarray) else as_array(image)
+                self._pixels = pixels_of(array, self._bgr)
+        return self._pixels
+
+    def unread(self) -> ImageSource:
+        return ArraySource(self._image, self._bgr, self._limits)
+
+
+class EncodedSource(ImageSource):
+    """The bytes of an image file, from somewhere.
+
+    Args:
+        origin: how messages call it.
+    """
+
+    def __init__(self, origin: str, limits: Limits) -> None:
+        self._origin = origin
+        self._limits = limits
+        self._data: memoryview | None = None
+
+    def pixels(self, for_size: tuple[int, int] | None) -> Pixels:
+        if self._data is None:
+            self._data = _flat(self._read())
+        return decode(self._data, self._origin, self._limits.max_pixels, for_size)
+
+    @abstractmethod
+    def _read(self) -> _Bytes:
+        """All of the file."""
+
+    def unread(self) -> ImageSource:
+        other = copy(self)
+        other._data = None
+        return other
+
+
+class FileSource(EncodedSource):
+    """A file on this machine, wherever the process goes."""
+
+    travels = True
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        super().__init__(repr(str(path)), limits)
+        self._given = path
+        try:
+            self._absolute = path.absolute()
+        except OSError:  # the working directory is gone
+            self._absolute = path
+
+    def _read(self) -> bytes:
+        return read_regular(self._given, "image", self._limits.max_file_bytes)
+
+    def unread(self) -> ImageSource:
+        return FileSource(self._absolute, self._limits)
+
+
+class UrlSource(EncodedSource):
+    """Downloaded once."""
+
+    forgotten = "the image came from a URL, which is not downloaded again"
+    travels = True
+
+    def __init__(self, url: str, limits: Limits) -> None:
+        super().__init__(shown(url), limits)
+        self._url = url
+
+    def _read(self) -> bytes:
         from etseg._download.http import read_url  # with an HTTP library behind it
 
-        data = read_url(
-            text,
-            max_bytes=limits.max_download_bytes,
-            connect_timeout=limits.connect_timeout,
-            read_timeout=limits.read_timeout,
-            max_redirects=limits.max_redirects,
+        return read_url(
+            self._url,
+            max_bytes=self._limits.max_download_bytes,
+            connect_timeout=self._limits.connect_timeout,
+            read_timeout=self._limits.read_timeout,
+            max_redirects=self._limits.max_redirects,
         )
-        return data, _shown(text)
+
+
+class TextSource(EncodedSource):
+    """A data URI, or base64."""
+
+    def __init__(self, text: str, limits: Limits) -> None:
+        is_uri = is_data_uri(text)
+        super().__init__("the data URI" if is_uri else "the base64 string", limits)
+        self._text = text
+        self._is_uri = is_uri
+
+    def _read(self) -> bytes:
+        return of_data_uri(self._text) if self._is_uri else of_base64(self._text) or b""
+
+
+class BytesSource(EncodedSource):
+    """Bytes in memory."""
+
+    def __init__(self, data: _Bytes, origin: str, limits: Limits) -> None:
+        super().__init__(origin, limits)
+        self._given = data
+
+    def _read(self) -> _Bytes:
+        return self._given
+
+
+class StreamSource(EncodedSource):
+    """A file opened for reading, from where it stands to its end."""
+
+    forgotten = "the image came from an open file, which was read to its end"
+
+    def __init__(self, stream: Any, limits: Limits) -> None:
+        super().__init__(f"the {type(stream).__name__} given", limits)
+        self._stream = stream
+
+    def _read(self) -> _Bytes:
+        limit = self._limits.max_file_bytes
+        parts, length = [], 0
+        try:
+            while part := self._part(limit + 1 - length):
+                parts.append(part)
+                length += len(part)
+        except MemoryError as error:
+            raise OutOfMemoryError(f"no memory to read {self._origin}") from error
+        except EtsegError:
+            raise
+        except (OSError, ValueError) as error:  # ValueError: it is closed, or in another encoding
+            raise FileReadError(f"cannot read {self._origin}: {error}") from error
+        if length > limit:
+            raise too_long(self._origin, None, limit)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _part(self, most: int) -> _Bytes:
+        """The next bytes, none at the end. In pieces: a reader makes room for all it is asked."""
+        part = self._stream.read(min(most, _PIECE))
+        if not isinstance(part, (bytes, bytearray, memoryview)):
+            raise InvalidUserInputError(
+                f"read() of {self._origin} returned a {type(part).__name__}; expected bytes: open "
+                "files with mode 'rb'"
+            )
+        return part
+
+    def unread(self) -> ImageSource:
+        return StreamSource(None, self._limits)
+
+
+def _of_text(text: str, limits: Limits) -> ImageSource:
+    scheme = scheme_of(text)
+    if scheme == "file":
+        return FileSource(path_of_file_uri(text), limits)
+    if scheme in ("http", "https"):
+        return UrlSource(text, limits)
     if scheme is not None:
-        raise InvalidUserInputError(f"{_shown(text)} has the scheme {scheme!r}; {_EXPECTED}")
-    if text[:5].lower() == "data:":
-        return _of_data_uri(text), "the data URI"
-    if not text:
-        raise InvalidUserInputError(f"the image is an empty string; {_EXPECTED}")
-    if _is_file(text):
-        return _of_file(Path(text))
-    decoded = _from_base64(text)
+        raise InvalidUserInputError(f"{shown(text)} has the scheme {scheme!r}; {EXPECTED}")
+    if is_data_uri(text):
+        return TextSource(text, limits)
+    if not text or text.isspace():
+        raise InvalidUserInputError(f"the image is an empty string; {EXPECTED}")
+    why: OSError | ValueError | None = None
+    if len(text) <= _MAX_PATH:  # base64 is longer than a path may be
+        try:
+            Path(text).stat()
+            return FileSource(Path(text), limits)
+        except (OSError, ValueError) as error:
+            why = error
+    decoded = of_base64(text)
     if decoded is not None and is_known(memoryview(decoded)):
-        return decoded, "the base64 string"
-    why = (
-        "base64, but of no known image format"
-        if decoded
-        else "no URI, no existing file, and not base64"
-    )
-    raise InvalidUserInputError(f"{_shown(text)} is {why}; {_EXPECTED}")
-
-
-def _of_file(path: Path) -> tuple[bytes, str]:
-    try:
-        return path.read_bytes(), repr(str(path))
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = getattr(error, "strerror", None) or error
-        raise FileReadError(f"cannot read the image {str(path)!r}: {why}") from error
-
-
-def _of_stream(stream: Any) -> tuple[bytes | bytearray | memoryview, str]:
-    """From where the stream stands to its end."""
-    name = f"the {type(stream).__name__} given"
-    try:
-        data = stream.read()
-    except (OSError, ValueError) as error:  # ValueError: it is closed, or text in another encoding
-        raise FileReadError(f"cannot read {name}: {error}") from error
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise InvalidUserInputError(
-            f"read() of {name} returned a {type(data).__name__}; expected bytes: open files with "
-            "mode 'rb'"
+        return TextSource(text, limits)
+    if isinstance(why, OSError) and why.errno != errno.ENAMETOOLONG:
+        missing = unreadable(text, "image", why)
+        raise (
+            missing
+            if decoded is None
+            else type(missing)(f"{missing}; nor is it base64 of an image of a known format")
         )
-    return data, name
+    what = (
+        "no URI, no existing file, and not base64"
+        if decoded is None
+        else ("base64, but of no known image format")
+    )
+    raise InvalidUserInputError(f"{shown(text)} is {what}; {EXPECTED}")
 
 
-def _flat(data: bytes | bytearray | memoryview) -> memoryview:
+def _flat(data: _Bytes) -> memoryview:
     """A view of single bytes; a copy only of a view that has gaps."""
     view = memoryview(data)
     return view.cast("B") if view.c_contiguous and view.nbytes else memoryview(view.tobytes())
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).exists()
-    except (OSError, ValueError):  # base64 is longer than a path may be
-        return False
-
-
-def _of_data_uri(uri: str) -> bytes:
-    header, comma, payload = uri[5:].partition(",")
-    if not comma:
-        raise InvalidUserInputError(f"{_shown(uri)} is no data URI: it has no comma")
-    try:
-        plain = unquote_to_bytes(payload) if "%" in payload else payload.encode("ascii")
-    except UnicodeEncodeError:
-        raise InvalidUserInputError(
-            f"{_shown(uri)} is no data URI: behind its comma are characters beyond ASCII"
-        ) from None
-    parameters = [parameter.strip().lower() for parameter in header.split(";")]
-    if "base64" not in parameters[1:]:
-        return plain
-    data = _from_base64(plain)
-    if data is None:
-        raise InvalidUserInputError(f"{_shown(uri)} is not valid base64 behind its comma")
-    return data
-
-
-def _from_base64(text: str | bytes) -> bytes | None:
-    """Of either alphabet, with white space and without padding if need be."""
-    try:
-        if isinstance(text, str):
-            text = unquote_to_bytes(text) if "%" in text else text.encode("ascii")
-        compact = text.translate(_URL_SAFE, b" \t\r\n\f\v").rstrip(b"=")
-        return base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-
-
-def _as_array(image: object) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(image)
-    except EtsegError:  # of the image's own __array__, and told there
-        raise
-    except (TypeError, ValueError, AttributeError) as error:
-        raise InvalidUserInputError(
-            f"the {type(image).__name__} given does not become an array: {error}; {_EXPECTED}"
-        ) from error
-
-
-def _pixels(array: npt.NDArray[Any], bgr: bool) -> Pixels:
-    checked = _checked(array)
-    return Pixels(checked, bgr, (checked.shape[0], checked.shape[1]))
-
-
-def _pil_array(image: Any, max_pixels: int) -> npt.NDArray[Any]:
-    """As a person sees it: orientation applied, palettes resolved."""
-    from PIL import ImageOps
-
-    if image.width * image.height > max_pixels:  # it may not be decoded yet
-        raise InvalidUserInputError(
-            f"the PIL image has {image.width}x{image.height} pixels, more than the "
-            f"{max_pixels:,} of Limits.max_pixels"
-        )
-    try:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16"):  # PIL's own conversion cuts off at 255
-            return (np.asarray(upright) >> 8).astype(np.uint8)
-        if upright.mode in ("I", "F"):
-            raise InvalidUserInputError(
-                f"the PIL image has mode {upright.mode!r}, whose values have no set range; convert "
-                "it to 'L' or 'RGB' as they are meant"
-            )
-        if upright.mode not in ("RGB", "RGBA", "L"):
-            upright = upright.convert("RGB")
-        return np.asarray(upright)
-    except EtsegError:
-        raise
-    except (OSError, SyntaxError, ValueError) as error:  # PIL decodes lazily
-        raise FileReadError(f"PIL cannot decode the image: {error}") from error
-
-
-def _checked(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    shape = array.shape
-    if array.ndim not in (2, 3) or 0 in shape or (array.ndim == 3 and shape[2] not in (3, 4)):
-        hint = ""
-        if array.ndim == 3 and shape[0] in (3, 4):
-            hint = "; move the channels last: array.transpose(1, 2, 0)"
-        elif array.ndim == 4 and shape[0] == 1:
-            hint = "; one image at a time: array[0]"
-        elif array.ndim == 3 and shape[2] == 1:
-            hint = "; grey images have no channel axis: array[..., 0]"
-        raise _bad_array(array, hint)
-    if array.dtype != np.uint8:
-        hints = {
-            "f": "; values in 0..1 become uint8 by (array * 255).round().astype(np.uint8)",
-            "u": "; say which 8 bits you mean: (array >> 8).astype(np.uint8) takes the high ones",
-        }
-        raise _bad_array(array, hints.get(array.dtype.kind, ""))
-    return array
-
-
-def _bad_array(array: npt.NDArray[Any], hint: str) -> EtsegError:
-    return InvalidUserInputError(
-        f"the image is an array {array.shape} {array.dtype}; expected uint8 of shape (H, W, 3), "
-        f"(H, W, 4) or (H, W), red first, not empty{hint}"
-    )
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:77] + "...")

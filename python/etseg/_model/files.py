@@ -10,6 +10,7 @@ from urllib.parse import urldefrag, urlsplit
 
 from etseg._errors import FileReadError, InvalidModelError, InvalidModelSourceError
 from etseg._limits import Limits
+from etseg._reading import check_regular
 from etseg._uris import path_of_file_uri, scheme_of
 
 from .spec import ModelSpec, Source
@@ -27,7 +28,8 @@ def locate(
 
     Raises:
         InvalidModelSourceError: the source is of no known kind.
-        FileReadError: there is no such file, or it cannot be read.
+        FileMissingError: there is no such file.
+        FileReadError: it is no regular file, or cannot be read.
         InvalidModelError: the file is not the one whose SHA-256 the spec has, or the URL's is no
             program.
         DownloadError: it is not in the cache, and cannot be had.
@@ -72,16 +74,17 @@ def local_path(source: Source) -> Path:
 
     Raises:
         InvalidModelSourceError: the source is of no known kind.
-        FileReadError: there is no such file.
+        FileMissingError: there is no such file.
+        FileReadError: it is no regular file, or cannot be looked at.
     """
     path = _path_of(os.fspath(source))
     try:
-        if path.is_file():
-            return path
-        found = "it is a directory" if path.is_dir() else "there is no such file"
-    except (OSError, ValueError) as error:  # a name that is too long, or has a NUL
-        found = str(getattr(error, "strerror", None) or error)
-    raise FileReadError(f"cannot read the model {str(path)!r}: {found}{_hint(path.name)}")
+        check_regular(path, "model")
+    except FileReadError as error:
+        if hint := _hint(path.name):
+            raise type(error)(f"{error}{hint}") from error.__cause__
+        raise
+    return path
 
 
 def anchored(source: Source) -> Source:

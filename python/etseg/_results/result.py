@@ -17,7 +17,6 @@ import numpy.typing as npt
 from etseg._errors import InvalidUserInputError, LabelError
 from etseg._images.kept import KeptImage
 from etseg._labels import ByLabel, Label, LabelSet
-from etseg._limits import Limits
 
 from .grid import Cells, at_size, cells
 from .palettes import Palette, colours
@@ -77,7 +76,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         self._timings = Timings(0, 0, 0, 0, 0)
         self._image_size = self.size
         self._background: int | None = None
-        self._image = KeptImage(None, False, Limits())
+        self._image = KeptImage()
 
     @property
     def argmax(self) -> Map:

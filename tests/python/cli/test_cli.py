@@ -195,7 +195,7 @@ def test_wrong_usage_is_2(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere.jpg"], ("'nowhere.jpg'", "existing")),
+        (["nowhere.jpg"], ("no such file", "'nowhere.jpg'")),
         (["{photo}", "--model", "./nowhere.pte"], ("nowhere.pte", "no such file")),
         (["{photo}", "--model", "{bad}"], ("missing_operator.pte", "etsegtest::nowhere.out")),
         (["{photo}", "--model", "{photo}"], ("astronaut.jpg", "not an ExecuTorch program")),

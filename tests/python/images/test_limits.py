@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import struct
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image as Pil
@@ -44,6 +48,7 @@ def test_defaults_are_frozen() -> None:
         ("max_pixels", 1.5),
         ("max_pixels", "many"),
         ("max_pixels", True),
+        ("max_file_bytes", 0),
         ("max_download_bytes", 0),
         ("max_download_bytes", None),
         ("max_redirects", -1),
@@ -62,6 +67,22 @@ def test_fields_are_checked(field: str, value: object) -> None:
 def test_limits_are_limits() -> None:
     with pytest.raises(etseg.InvalidConfigError, match=r"etseg\.Limits"):
         etseg.ImageSegmentationModule(limits={"max_pixels": 1})  # type: ignore[arg-type]
+
+
+class Raw(io.FileIO):
+    """Gives half of what it is asked for."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        return super().read(max(1, size // 2 if size < 100 else 50)) or b""
+
+
+@contextmanager
+def closing_of(source: Any) -> Iterator[Any]:
+    """The source; closed in the end, if it can be."""
+    yield source
+    if hasattr(source, "close"):
+        source.close()
 
 
 KINDS = ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF", "JPEG2000"]
@@ -84,6 +105,51 @@ def test_max_pixels(kind: str) -> None:
 def test_max_pixels_is_inclusive(kind: str) -> None:
     with limited(max_pixels=24 * 40) as module:
         module.forward(encoded(smooth(), kind))
+
+
+@pytest.mark.parametrize("form", [Path, str, Path.as_uri, partial(open, mode="rb"), Raw])
+def test_max_file_bytes(form: Callable[[Path], Any], tmp_path: Path) -> None:
+    data = encoded(smooth(), "PNG")
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    with limited(max_file_bytes=len(data)) as module, closing_of(form(path)) as source:
+        module.forward(source)
+    with (
+        limited(max_file_bytes=len(data) - 1) as module,
+        closing_of(form(path)) as source,
+        pytest.raises(
+            etseg.InvalidUserInputError, match=f"{len(data) - 1} bytes of Limits.max_file_bytes"
+        ),
+    ):
+        module.forward(source)
+
+
+def test_a_file_larger_than_memory(module: etseg.ImageSegmentationModule, tmp_path: Path) -> None:
+    """It has holes: it takes no room on the disk."""
+    path = tmp_path / "large.png"
+    with path.open("wb") as file:
+        file.truncate(1 << 42)
+    for source in (path, str(path), path.as_uri()):
+        with pytest.raises(etseg.InvalidUserInputError, match="max_file_bytes"):
+            module.forward(source)
+
+
+def test_a_stream_without_end() -> None:
+    """No more is asked of it than the limit and one byte, in pieces."""
+    asked = []
+
+    class Endless:
+        def read(self, size: int) -> bytes:
+            asked.append(size)
+            return bytes(size)
+
+    with (
+        limited(max_file_bytes=10_000_000) as module,
+        pytest.raises(etseg.InvalidUserInputError, match="has more than the 10,000,000 bytes"),
+    ):
+        module.forward(Endless())
+    assert sum(asked) == 10_000_001
+    assert max(asked) <= 1 << 20
 
 
 def test_max_pixels_of_pil() -> None:

@@ -15,7 +15,7 @@ import simplejpeg
 from PIL import Image as Pil
 
 import etseg
-from etseg import _module
+from etseg._images.source import StreamSource
 from eyes import Pixels, encoded, eyes, seen, smooth, stored_for
 from programs import program
 
@@ -211,19 +211,14 @@ def test_a_larger_model_that_comes_while_a_smaller_ones_pixels_are_decoded(
         module.load(etseg.SELFIE_SEGMENTATION)
         expected = module.forward(file, ["SELFIE"])["SELFIE"]
         module.load(program("sigmoid_c1"))
-        read = _module.read_source
+        pixels = StreamSource.pixels
 
-        def read_and_load(*arguments: Any, **options: Any) -> Any:
-            pixels_for = read(*arguments, **options)
+        def decode_and_load(source: StreamSource, size: tuple[int, int] | None) -> Any:
+            decoded = pixels(source, size)
+            if module.input_size != (256, 256):
+                module.load(etseg.SELFIE_SEGMENTATION)
+            return decoded
 
-            def decode_and_load(size: tuple[int, int]) -> Any:
-                pixels = pixels_for(size)
-                if module.input_size != (256, 256):
-                    module.load(etseg.SELFIE_SEGMENTATION)
-                return pixels
-
-            return decode_and_load
-
-        monkeypatch.setattr(_module, "read_source", read_and_load)
+        monkeypatch.setattr(StreamSource, "pixels", decode_and_load)
         result = module.forward(io.BytesIO(file), ["SELFIE"])
     np.testing.assert_array_equal(result["SELFIE"], expected)

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import base64
 import os
+import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +93,51 @@ def test_a_file_that_is_no_image(
     )
 
 
-@pytest.mark.parametrize("form", [Path, Path.as_uri])
-def test_no_such_file(form: Any, module: ImageSegmentationModule, tmp_path: Path) -> None:
-    source = form(tmp_path / "nowhere.jpg")
-    refused(etseg.FileReadError, ("nowhere.jpg", "No such file"), lambda: module.forward(source))
+@pytest.mark.parametrize("form", [str, Path, Path.as_uri])
+@pytest.mark.parametrize("name", ["nowhere.jpg", "nowhere", "of/a/folder/nowhere", "file/nowhere"])
+def test_no_such_file(
+    form: Any, name: str, module: ImageSegmentationModule, tmp_path: Path
+) -> None:
+    """However it is spelled, and be it an image or a model."""
+    (tmp_path / "file").touch()
+    source = form(tmp_path / name)
+    for use in (module.forward, module.load):
+        with pytest.raises(FileNotFoundError, match=rf"no such file: .*{name}") as caught:
+            use(source)
+        assert type(caught.value) is etseg.FileMissingError
+
+
+@pytest.mark.parametrize("name", ["nope.png", "photos/beach.jpg", "a/b", "./nope", "photo"])
+def test_a_relative_path_of_no_file(name: str, module: ImageSegmentationModule) -> None:
+    with pytest.raises(etseg.FileMissingError, match=rf"^no such file: '{name}'") as caught:
+        module.forward(name)
+    if "." in name:  # no base64 has one
+        assert "base64" not in str(caught.value)
+
+
+def test_what_is_no_regular_file(module: ImageSegmentationModule, tmp_path: Path) -> None:
+    """It is refused without being opened: a FIFO without a writer would not even open."""
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(os.path.relpath(tmp_path / "socket"))
+        for path, kind in (
+            (tmp_path / "fifo", "FIFO"),
+            (tmp_path / "socket", "socket"),
+            (Path("/dev/zero"), "device"),
+            (tmp_path, "directory"),
+        ):
+            for use in (module.forward, module.load):
+                for source in (path, str(path), path.as_uri()):
+                    refused(
+                        etseg.FileReadError,
+                        (str(path), f"it is a {kind}"),
+                        partial(use, source),
+                    )
+
+
+@pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="no /proc")
+def test_a_file_of_the_kernel_that_waits_for_ever(module: ImageSegmentationModule) -> None:
+    refused(etseg.FileReadError, ("/proc/kmsg",), lambda: module.forward("/proc/kmsg"))
 
 
 def test_a_directory(module: ImageSegmentationModule, tmp_path: Path) -> None:
@@ -116,19 +159,19 @@ def test_an_unreadable_file(module: ImageSegmentationModule, tmp_path: Path) -> 
 # ---- Strings.
 
 STRINGS: dict[str, tuple[str, type[etseg.EtsegError], tuple[str, ...]]] = {
-    "no such path": ("nowhere.jpg", etseg.InvalidUserInputError, ("'nowhere.jpg'", "existing")),
+    "no such path": ("nowhere.jpg", etseg.FileMissingError, ("no such file: 'nowhere.jpg'",)),
     "empty": ("", etseg.InvalidUserInputError, ("empty string", "expected a path")),
     "blank": ("  ", etseg.InvalidUserInputError, ("expected a path",)),
     "base64 of text": (
         base64.b64encode(b"hello, world").decode(),
-        etseg.InvalidUserInputError,
-        ("base64", "expected a path"),
+        etseg.FileMissingError,
+        ("no such file", "nor is it base64 of an image"),
     ),
     "long base64 of nothing": ("QUJD" * 100_000, etseg.InvalidUserInputError, ("base64", "...")),
     "a long text": ("no base64! " * 100_000, etseg.InvalidUserInputError, ("...", "expected")),
     "a long path": ("/tmp/" + "x" * 5000, etseg.InvalidUserInputError, ("...", "expected")),
     "NUL": ("a\0b.jpg", etseg.InvalidUserInputError, ("a\\x00b.jpg", "expected")),
-    "a lone surrogate": ("\udcff.jpg", etseg.InvalidUserInputError, ("\\udcff", "expected")),
+    "a lone surrogate": ("\udcff.jpg", etseg.FileMissingError, ("\\udcff",)),
     "ftp": ("ftp://host/a.jpg", etseg.InvalidUserInputError, ("'ftp'", "expected a path")),
     "content": ("content://media/1", etseg.InvalidUserInputError, ("'content'", "expected")),
     "file with NUL": ("file:///a%00b.jpg", etseg.FileReadError, ("a\\x00b.jpg",)),
@@ -232,15 +275,19 @@ def test_an_object_that_is_no_model(model: Any, module: ImageSegmentationModule)
 
 MODEL_STRINGS: dict[str, tuple[str, type[etseg.EtsegError], tuple[str, ...]]] = {
     "empty": ("", etseg.InvalidModelSourceError, ("empty", "expected a path")),
-    "no such path": ("nowhere.pte", etseg.FileReadError, ("'nowhere.pte'", "no such file")),
-    "a name": ("selfie-segmentation", etseg.FileReadError, ("CATALOGUE['selfie-segmentation']",)),
-    "no such URI": ("file:///nowhere.pte", etseg.FileReadError, ("nowhere.pte", "no such file")),
+    "no such path": ("nowhere.pte", etseg.FileMissingError, ("'nowhere.pte'", "no such file")),
+    "a name": (
+        "selfie-segmentation",
+        etseg.FileMissingError,
+        ("CATALOGUE['selfie-segmentation']",),
+    ),
+    "no such URI": ("file:///nowhere.pte", etseg.FileMissingError, ("nowhere.pte", "no such file")),
     "ftp": ("ftp://host/a.pte", etseg.InvalidModelSourceError, ("'ftp'", "expected a path")),
     "no such bundle": ("bundled:a.pte", etseg.InvalidModelSourceError, ("'a.pte'", "selfie")),
     "out of the bundle": ("bundled:../x", etseg.InvalidModelSourceError, ("'../x'", "selfie")),
     "NUL": ("a\0b.pte", etseg.FileReadError, ("a\\x00b.pte",)),
     "a long path": ("/tmp/" + "x" * 900, etseg.FileReadError, ("name too long",)),
-    "a lone surrogate": ("/tmp/\udcff.pte", etseg.FileReadError, ("no such file",)),
+    "a lone surrogate": ("/tmp/\udcff.pte", etseg.FileMissingError, ("no such file",)),
 }
 
 

@@ -259,7 +259,7 @@ def test_an_error_is_raised_in_its_place(module: ImageSegmentationModule) -> Non
     with pytest.raises(etseg.FileReadError, match="known format"):
         next(stream)
     assert number_of(next(stream)) == 2
-    with pytest.raises(etseg.InvalidUserInputError, match=r"/no/such/file\.jpg"):
+    with pytest.raises(etseg.FileMissingError, match=r"/no/such/file\.jpg"):
         next(stream)
     assert number_of(next(stream)) == 4
     assert list(stream) == []
@@ -273,7 +273,7 @@ def test_errors_are_yielded_on_request(module: ImageSegmentationModule, tmp_path
         etseg.SegmentationResult,
         etseg.FileReadError,
         etseg.SegmentationResult,
-        etseg.FileReadError,
+        etseg.FileMissingError,
     ]
     assert str(missing) in str(results[3])
 

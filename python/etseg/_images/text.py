@@ -1,0 +1,62 @@
+"""Images that are written as text: data URIs, and base64 without one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from urllib.parse import unquote_to_bytes
+
+from etseg._errors import InvalidUserInputError
+
+EXPECTED = (
+    "expected a path, a file:// URI, an http(s) URL, a data: URI, base64, the bytes of an image "
+    "file or a file opened for reading them, a uint8 array (H, W, 3), (H, W, 4) or (H, W), or a "
+    "PIL image"
+)
+
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
+def is_data_uri(text: str) -> bool:
+    """Whether it begins as a data URI does."""
+    return text[:5].lower() == "data:"
+
+
+def of_data_uri(uri: str) -> bytes:
+    """The bytes that a data URI carries, whatever type it says they have.
+
+    Raises:
+        InvalidUserInputError: the URI is malformed.
+    """
+    header, comma, payload = uri[5:].partition(",")
+    if not comma:
+        raise InvalidUserInputError(f"{shown(uri)} is no data URI: it has no comma")
+    try:
+        plain = unquote_to_bytes(payload) if "%" in payload else payload.encode("ascii")
+    except UnicodeEncodeError:
+        raise InvalidUserInputError(
+            f"{shown(uri)} is no data URI: behind its comma are characters beyond ASCII"
+        ) from None
+    parameters = [parameter.strip().lower() for parameter in header.split(";")]
+    if "base64" not in parameters[1:]:
+        return plain
+    data = of_base64(plain)
+    if data is None:
+        raise InvalidUserInputError(f"{shown(uri)} is not valid base64 behind its comma")
+    return data
+
+
+def of_base64(text: str | bytes) -> bytes | None:
+    """Of either alphabet, with white space and without padding if need be. None: it is none."""
+    try:
+        if isinstance(text, str):
+            text = unquote_to_bytes(text) if "%" in text else text.encode("ascii")
+        compact = text.translate(_URL_SAFE, b" \t\r\n\f\v").rstrip(b"=")
+        return base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def shown(text: str) -> str:
+    """How messages quote a string that may be very long."""
+    return repr(text if len(text) <= 80 else text[:77] + "...")
