@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 
-from .inputs import IMAGE_ENDINGS, Photos, guard, leave_out
+from etseg._results.encoding import is_photograph
+from etseg._writing import FileId
+
+from .earlier import leave_out
+from .folders import IMAGE_ENDINGS
+from .guard import file_ids, keep_apart
+from .inputs import Photos
 
 #: The option of each kind of output.
 OPTIONS = {"overlay": "--output", "mask": "--mask", "arrays": "--npz"}
@@ -26,27 +32,34 @@ class Plan:
     Attributes:
         paths: by kind, one for each photo.
         folders: the kinds that go to a folder, which is made where it is not there.
-        left_out: how many images are none of the photos, since they lie among the outputs.
+        left_out: how many images are none of the photos, since an earlier run wrote them.
+        inputs: the identities of what is read, and may not be replaced, with its names.
     """
 
     paths: Mapping[str, Sequence[Path]]
     folders: frozenset[str] = frozenset()
     left_out: int = 0
+    inputs: Mapping[FileId, str] = field(default_factory=dict)
 
     def of(self, index: int) -> dict[str, Path]:
         """What is written for a photo, by kind."""
         return {kind: paths[index] for kind, paths in self.paths.items()}
 
 
-def plan(photos: Photos, asked: Mapping[str, str | None]) -> Plan:
+def plan(photos: Photos, asked: Mapping[str, str | None], others: Sequence[str] = ()) -> Plan:
     """Where everything goes. Takes earlier outputs out of the photos.
 
     An output is a folder if there are many photos, if it is there as one, or ends with a slash.
     The structure of the photos' own folders is kept in it.
 
+    Args:
+        photos: what there is to do.
+        asked: by kind, the option's value or None.
+        others: files that are read as well, such as the model's.
+
     Raises:
-        click.UsageError: a folder or file is not possible there; a photo or another output would be
-            written over.
+        click.UsageError: a folder or file is not possible there; something that is read, another
+            output, or an image that somebody else wrote would be written over.
         Failure: nothing but earlier outputs is left.
     """
     given = {kind: value for kind, value in asked.items() if value is not None}
@@ -63,16 +76,20 @@ def plan(photos: Photos, asked: Mapping[str, str | None]) -> Plan:
         else [Path(value)]
         for kind, value in given.items()
     }
-    everything = [path for of_kind in paths.values() for path in of_kind]
-    for path, times in Counter(everything).items():
-        if times > 1:
-            kinds = [OPTIONS[kind] for kind in paths if path in paths[kind]]
+    read = [(photo.source, photo.name) for photo in photos.found if photo.path is not None]
+    inputs = {
+        one: name
+        for path, name in (*read, *zip(others, others, strict=True))
+        for one in file_ids(path)
+    }
+    keep_apart(inputs, {OPTIONS[kind]: of_kind for kind, of_kind in paths.items()})
+    for path in (path for of_kind in paths.values() for path in of_kind):
+        if is_photograph(path):
             raise click.UsageError(
-                f"{' and '.join(kinds)} would both write {str(path)!r}; name different places"
+                f"{str(path)!r} is there already, an image that etseg has not written, and would "
+                "be written over; remove it or choose another place for the results"
             )
-    if folders:
-        guard(photos, everything)
-    return Plan(paths, frozenset(folders), left_out)
+    return Plan(paths, frozenset(folders), left_out, inputs)
 
 
 def distinct_names(places: Sequence[Path], kind: str) -> list[Path]:
@@ -118,7 +135,7 @@ def _wrong_folder(value: str) -> str | None:
     path = Path(value)
     if not value:
         return "is no folder"
-    if path.exists() and not path.is_dir():
+    if os.path.exists(value) and not os.path.isdir(value):  # noqa: PTH110, PTH112  # any length
         return "is a file; the results of many photos go to a folder"
     if path.suffix.lower() in _FILES and not _names_folder(value):
         return (

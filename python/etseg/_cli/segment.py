@@ -25,7 +25,7 @@ from .common import (
     print_json,
     reported,
 )
-from .inputs import Photos, collect
+from .inputs import Photos, collect, path_of
 from .outputs import Plan, plan
 from .report import Batch, print_one
 
@@ -43,8 +43,10 @@ Folders give the image files in them that are not hidden; so do patterns in
 quotes, where ** is any number of folders. In the folders of the results the
 photos' own folders are kept. a.jpg becomes a.png (in --output it stays a .jpg);
 where two photos would become the same file, both keep their ending: a.jpg.png,
-a.bmp.png. What is there is written over, but never a photo. Files are written
-whole or not at all.
+a.bmp.png. Earlier results are written over; a photo, the model, another result
+of the same run, or an image that etseg has not written never is, whatever links
+lead to it: that is wrong usage, and nothing is done. Files are written whole or
+not at all.
 
 \b
 Fields of --json:
@@ -150,8 +152,9 @@ def segment(
     Prints each label's share of the pixels; of a single photo also how long each stage took.
     """
     found = collect(photos, recursive)
-    targets = plan(found, {"overlay": output, "mask": mask, "arrays": npz})
     model = _model(model_name)
+    own = [str(path)] if isinstance(model, str) and (path := path_of(model)) else []
+    targets = plan(found, {"overlay": output, "mask": mask, "arrays": npz}, own)
     _say_what_is_left_out(found, targets, quiet)
     wanted = [name.strip() for name in classes.split(",") if name.strip()]
     # Imported here: `etseg --help` needs no OpenCV.
@@ -189,8 +192,8 @@ def _one(work: Work, as_json: bool, quiet: bool) -> None:
 def _many(work: Work, photos: Photos, as_json: bool, quiet: bool) -> None:
     aborted = False
     with Batch(len(photos.found), as_json, quiet) as batch:
-        for folder, why in photos.unreadable.items():
-            batch.failed.append(f"cannot read the folder {folder!r}: {why}")
+        for name, why in photos.unreadable.items():
+            batch.failed.append(f"cannot read {name!r}: {why}")
         try:
             for item in work:
                 batch.add(item)

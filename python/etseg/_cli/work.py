@@ -9,7 +9,7 @@ import math
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +22,9 @@ import numpy.typing as npt
 from etseg._errors import EtsegError, FileWriteError, OutOfMemoryError
 from etseg._images.source import source_of
 from etseg._module import ImageSegmentationModule
+from etseg._results.encoding import write_image
 from etseg._results.result import SegmentationResult
-from etseg._writing import write_image
+from etseg._writing import FileId, write_whole
 
 from .inputs import Photo
 from .outputs import Plan
@@ -58,6 +59,7 @@ class Work:
         self._model = model
         self._photos = photos
         self._plan = plan
+        self._keep = set(plan.inputs)  # and what we have written
         # Who paints over a photo needs all of it. Else large files are decoded in part.
         sources: Iterable[object] = (photo.source for photo in photos)
         if "overlay" in plan.paths:
@@ -140,7 +142,7 @@ class Work:
             for kind, path in written.items():
                 if kind in self._plan.folders:
                     _make_folder(path.parent)
-                _write(kind, path, outcome)
+                self._keep.add(_write(kind, path, outcome, self._keep))
             return Item(
                 name,
                 model=self._model,
@@ -155,13 +157,14 @@ class Work:
             return Item(name, OutOfMemoryError(f"{name}: its results do not fit into memory"))
 
 
-def _write(kind: str, path: Path, result: SegmentationResult) -> None:
+def _write(kind: str, path: Path, result: SegmentationResult, keep: Container[FileId]) -> FileId:
     if kind == "overlay":
-        write_image(path, np.ascontiguousarray(result.overlay(outline=True)[..., ::-1]))
-    elif kind == "mask" and len(result.labels) - 1 > 256:  # a palette has no more colours
-        write_image(path, result.argmax.astype(np.uint16))
-    else:
-        result.save(path)
+        bgr = np.ascontiguousarray(result.overlay(outline=True)[..., ::-1])
+        return write_image(path, bgr, keep)
+    if kind == "mask" and len(result.labels) - 1 > 256:  # a palette has no more colours
+        return write_image(path, result.argmax.astype(np.uint16), keep)
+    as_kind: Any = kind
+    return write_whole(path, lambda file: result.save(file, kind=as_kind), keep)
 
 
 class Whole:

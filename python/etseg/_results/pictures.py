@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from etseg._images.decode import Pixels
-from etseg._writing import write_image as write_image
 
 from .palettes import Colours
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from numbers import Real
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from etseg._errors import InvalidUserInputError, LabelError
 from etseg._images.kept import KeptImage
 from etseg._labels import ByLabel, Label, LabelSet
 
+from . import saving
 from .grid import Cells, at_size, cells
 from .palettes import Palette, colours
 from .shapes import Area, Contour, areas, box, contours
@@ -279,48 +279,50 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             return pictures.cut_out(rgb, self._probabilities[member])
         return pictures.cut_out(rgb, self._image_mask(member) * np.uint8(255))
 
-    def save(self, path: str | os.PathLike[str], palette: Palette = "voc") -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str] | BinaryIO,
+        palette: Palette = "voc",
+        *,
+        kind: saving.Kind | None = None,
+    ) -> None:
         """Writes the maps to a file, whole or not at all.
 
-        ``.png``: ARGMAX as a PNG with a palette, 8 bits a pixel, whose values are label indices;
-        for models of at most 256 labels. ``.npz``: all maps, to be read with ``numpy.load``: ARGMAX
-        and each probability by its label's name; ``__labels__``, all names in the order of their
-        indices; ``__image_size__``, height and width. Both are of the maps' size.
+        ``.png`` or "mask": ARGMAX as a PNG with a palette, 8 bits a pixel, whose values are label
+        indices; for models of at most 256 labels. ``.npz`` or "arrays": all maps, to be read with
+        ``numpy.load``: ARGMAX and each probability by its label's name; ``__labels__``, all names
+        in the order of their indices; ``__image_size__``, height and width. Both are of the maps'
+        size.
+
+        What stands at the path is replaced, the image itself too if that is what you name; of a
+        link, the link. A process that is killed on the way may leave a file ``.etseg-...`` beside
+        it, which nothing needs.
 
         Args:
-            path: ends in ``.png`` or ``.npz``.
+            path: ends in ``.png`` or ``.npz``; or a file opened for writing bytes, which is not
+                closed.
             palette: of the PNG, as for :meth:`colorize`; what is not painted is black.
+            kind: "mask" or "arrays"; None for what the path's ending says.
 
         Raises:
-            InvalidUserInputError: another ending, more than 256 labels, or no such palette.
+            InvalidUserInputError: another ending or kind, more than 256 labels, or no such
+                palette.
             FileWriteError: the file cannot be written.
         """
-        from etseg._writing import write_whole
-
-        from . import saving
-
-        if not isinstance(path, (str, os.PathLike)):
-            raise InvalidUserInputError(f"path is a {type(path).__name__}; expected a path")
-        target = Path(path)
-        if target.suffix.lower() == ".png":
-            if len(self._labels) > saving.MAX_COLOURS:
-                raise InvalidUserInputError(
-                    f"cannot write {str(target)!r}: the model has {len(self._labels)} labels, and "
-                    f"a PNG with a palette holds {saving.MAX_COLOURS}; save as .npz"
-                )
-            table = colours(palette, self._labels, self._background)
-            indices = self._indices()
-            write_whole(target, lambda f: saving.write_palette_png(f, indices, table.rgb))
-        elif target.suffix.lower() == ".npz":
+        if saving.kind_of(path, kind) == "arrays":
             arrays = {getattr(key, "name", str(key)): value for key, value in self.items()}
             arrays["__labels__"] = np.array([member.name for member in self._labels.members])
             arrays["__image_size__"] = np.array(self._image_size)
-            write_whole(target, lambda f: saving.write_npz(f, arrays))
-        else:
+            saving.write_to(path, lambda file: saving.write_npz(file, arrays))
+            return
+        if len(self._labels) > saving.MAX_COLOURS:
             raise InvalidUserInputError(
-                f"cannot write {str(target)!r}: its ending is {target.suffix!r}; expected .png or "
-                ".npz. Pictures such as overlay() are arrays, for OpenCV or Pillow to write"
+                f"the model has {len(self._labels)} labels, and a PNG with a palette holds "
+                f"{saving.MAX_COLOURS}; save as .npz"
             )
+        table = colours(palette, self._labels, self._background)
+        indices = self._indices()
+        saving.write_to(path, lambda file: saving.write_palette_png(file, indices, table.rgb))
 
     def __getitem__(self, key: object) -> Map:
         """The map of a label.

@@ -2,17 +2,78 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from etseg._errors import FileWriteError, InvalidUserInputError
+from etseg._writing import write_whole
+
+from .encoding import PNG_MARK, png_chunk
+
 #: The most that the index of a pixel of a PNG with a palette can tell apart.
 MAX_COLOURS = 256
+
+#: What a result is saved as.
+Kind = Literal["mask", "arrays"]
+_ENDINGS: dict[str, Kind] = {".png": "mask", ".npz": "arrays"}
+
+
+def kind_of(target: object, kind: object) -> Kind:
+    """What to save: as `kind` says, or where it is None the ending of a path.
+
+    Raises:
+        InvalidUserInputError: it cannot be known, or the two contradict each other.
+    """
+    asked = next((known for known in _ENDINGS.values() if known == kind), None)
+    is_open = callable(getattr(target, "write", None))
+    if isinstance(target, io.TextIOBase):
+        raise InvalidUserInputError("path is a file of text; open it with mode 'wb'")
+    if asked is None and (kind is not None or is_open):
+        kinds = " or ".join(map(repr, _ENDINGS.values()))
+        where = ", and an open file has no ending" if is_open else ""
+        raise InvalidUserInputError(f"kind is {kind!r}{where}; expected {kinds}")
+    if is_open and asked is not None:
+        return asked
+    if not isinstance(target, (str, os.PathLike)):
+        raise InvalidUserInputError(
+            f"path is a {type(target).__name__}; expected a path, or a file opened for writing "
+            "bytes"
+        )
+    path = Path(os.fsdecode(target))
+    found = _ENDINGS.get(path.suffix.lower())
+    if found is None or asked not in (None, found):
+        endings = [ending for ending, known in _ENDINGS.items() if asked in (None, known)]
+        expected = " or ".join(endings)
+        raise InvalidUserInputError(
+            f"cannot write {str(path)!r}: its ending is {path.suffix!r}; expected {expected}. "
+            "Pictures such as overlay() are arrays, for OpenCV or Pillow to write"
+        )
+    return found
+
+
+def write_to(target: Any, write: Callable[[BinaryIO], object]) -> None:
+    """Writes to a path, whole or not at all; or to an open file.
+
+    Raises:
+        FileWriteError: the file cannot be written.
+    """
+    if not callable(getattr(target, "write", None)):
+        write_whole(Path(os.fsdecode(target)), write)
+        return
+    try:
+        write(target)
+    except OSError as error:
+        why = error.strerror or error
+        raise FileWriteError(f"cannot write to the {type(target).__name__} given: {why}") from error
 
 
 def write_palette_png(
@@ -35,17 +96,10 @@ def write_palette_png(
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
     data = packer.compress(rows.data) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
-    file.write(b"\x89PNG\r\n\x1a\n")
-    for kind, payload in (
-        (b"IHDR", header),
-        (b"PLTE", palette.tobytes()),
-        (b"IDAT", data),
-        (b"IEND", b""),
-    ):
-        checksum = zlib.crc32(payload, zlib.crc32(kind))
-        file.write(struct.pack(">I", len(payload)) + kind)
-        file.write(payload)
-        file.write(struct.pack(">I", checksum))
+    file.write(b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + PNG_MARK)
+    file.write(png_chunk(b"PLTE", palette.tobytes()))
+    file.write(png_chunk(b"IDAT", data))
+    file.write(png_chunk(b"IEND", b""))
 
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

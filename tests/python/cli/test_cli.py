@@ -226,7 +226,7 @@ def test_a_picture_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What stood there before stays until the new file is complete."""
-    from etseg._results import pictures as _pictures
+    from etseg._results import encoding
 
     path = tmp_path / "overlay.png"
     path.write_bytes(b"before")
@@ -238,10 +238,10 @@ def test_a_picture_is_written_whole_or_not_at_all(
         patch.setattr(os, "replace", full)
         patch.setattr(Path, "replace", full)
         with pytest.raises(etseg.FileWriteError, match=r"overlay\.png.*No space left"):
-            _pictures.write_image(path, np.zeros((4, 4, 3), np.uint8))
+            encoding.write_image(path, np.zeros((4, 4, 3), np.uint8))
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
-    _pictures.write_image(path, np.zeros((4, 4, 3), np.uint8))
+    encoding.write_image(path, np.zeros((4, 4, 3), np.uint8))
     assert list(tmp_path.iterdir()) == [path]
     umask = os.umask(0)
     os.umask(umask)

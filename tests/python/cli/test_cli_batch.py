@@ -20,7 +20,7 @@ from PIL import Image
 
 import commands
 from etseg._cli import main
-from etseg._cli.inputs import natural
+from etseg._cli.folders import natural
 from etseg._cli.outputs import distinct_names
 from http_server import Fault, serving
 from programs import program
@@ -165,14 +165,13 @@ def test_a_folder_that_cannot_be_read(tree: Path, monkeypatch: pytest.MonkeyPatc
             raise PermissionError(13, "Permission denied")
         return scan(folder)
 
-    monkeypatch.setattr("etseg._cli.inputs.os.scandir", scandir)
+    monkeypatch.setattr("etseg._cli.folders.os.scandir", scandir)
     monkeypatch.chdir(tree)
     ended = CliRunner().invoke(main, ["segment", "-r", "photos"])
     assert ended.exit_code == 1
     assert ended.output.count("40x30, BACKGROUND") == 3
     assert ended.output.endswith(
-        "Error: 3 of 3 photos done, 1 failed\n"
-        "  cannot read the folder 'photos/in': Permission denied\n"
+        "Error: 3 of 3 photos done, 1 failed\n  cannot read 'photos/in': Permission denied\n"
     )
     ended = CliRunner().invoke(main, ["segment", "photos/in"])
     assert ended.exit_code == 1

@@ -125,6 +125,11 @@ class TestNpz:
                 np.testing.assert_array_equal(archive[member.name], result[member])
 
 
+class FullFile(io.BytesIO):
+    def write(self, _: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 class TestFiles:
     @pytest.mark.parametrize("kind", [str, Path, os.fspath])
     def test_paths(
@@ -145,10 +150,44 @@ class TestFiles:
         assert all(word in str(caught.value) for word in (words, ".png", ".npz", name))
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize("path", [None, 7, b"a.png", io.BytesIO()])
+    @pytest.mark.parametrize("path", [None, 7, b"a.png"])
     def test_what_is_no_path(self, path: Any, result: etseg.SegmentationResult) -> None:
         with pytest.raises(etseg.InvalidUserInputError, match=r"path is a \w+; expected"):
             result.save(path)
+
+    @pytest.mark.parametrize(("ending", "kind"), [(".png", "mask"), (".npz", "arrays")])
+    def test_open_files(
+        self, ending: str, kind: Any, result: etseg.SegmentationResult, tmp_path: Path
+    ) -> None:
+        """They have no ending; they get what a path would."""
+        result.save(tmp_path / f"a{ending}", kind=kind)
+        file = io.BytesIO()
+        result.save(file, kind=kind)
+        if kind == "mask":
+            assert file.getvalue() == (tmp_path / "a.png").read_bytes()
+        else:
+            with np.load(tmp_path / "a.npz") as one, np.load(io.BytesIO(file.getvalue())) as other:
+                assert list(one) == list(other)
+                np.testing.assert_array_equal(one["ARGMAX"], other["ARGMAX"])
+        with pytest.raises(etseg.FileWriteError, match="the FullFile given: No space"):
+            result.save(FullFile(), kind=kind)
+
+    @pytest.mark.parametrize(
+        ("name", "kind", "words"),
+        [
+            ("a.png", "overlays", ("'overlays'", "'mask'", "'arrays'")),
+            ("a.png", "arrays", ("'.png'", "expected .npz")),
+            ("a.npz", "mask", ("'.npz'", "expected .png")),
+            (io.BytesIO(), None, ("None", "open file", "'mask'")),
+            (io.StringIO(), "mask", ("text", "'wb'")),
+        ],
+    )
+    def test_other_kinds(
+        self, name: Any, kind: Any, words: tuple[str, ...], result: etseg.SegmentationResult
+    ) -> None:
+        with pytest.raises(etseg.InvalidUserInputError) as caught:
+            result.save(name, kind=kind)
+        assert all(word in str(caught.value) for word in words)
 
     @pytest.mark.parametrize("ending", [".png", ".npz"])
     def test_places_that_cannot_be_written(

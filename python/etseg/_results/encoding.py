@@ -1,0 +1,91 @@
+"""Pictures as files, with a mark by which the next run tells them from photographs."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zlib
+from collections.abc import Container, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from etseg._errors import FileWriteError, InvalidUserInputError
+from etseg._writing import FileId, write_whole
+
+
+def png_chunk(kind: bytes, payload: bytes) -> bytes:
+    """A chunk of a PNG: length, kind, payload, checksum."""
+    checksum = zlib.crc32(payload, zlib.crc32(kind))
+    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", checksum)
+
+
+#: What our images say of their origin, so that the next run knows them from photographs.
+PNG_MARK = png_chunk(b"tEXt", b"Software\0etseg")
+_JPEG_MARK = b"\xff\xfe\x00\x07etseg"  # a comment
+_PNG_HEAD = 33  # signature and IHDR, which has to be the first chunk
+
+
+def write_image(path: Path, image: npt.NDArray[Any], keep: Container[FileId] = ()) -> FileId:
+    """Writes an image (H, W) or (H, W, 3), blue first, in the format that the path's ending says.
+
+    Whole or not at all, as :func:`write_whole` does, whose `keep` and result this has.
+
+    Raises:
+        InvalidUserInputError: OpenCV knows no format of that ending.
+        FileWriteError: the file cannot be written.
+    """
+    import cv2
+
+    try:
+        done, encoded = cv2.imencode(path.suffix or "(none)", image)
+    except cv2.error as error:
+        raise InvalidUserInputError(
+            f"cannot write {str(path)!r}: no image format has the ending {path.suffix!r}; use .png"
+        ) from error
+    if not done:
+        raise FileWriteError(f"cannot encode {str(path)!r} as an image")
+    parts = list(_marked(encoded.data))
+    return write_whole(path, lambda file: file.writelines(parts), keep)
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a file is a PNG or JPEG that :func:`write_image` or the like wrote."""
+    head = _head(path)
+    start = _mark_at(head)
+    return head.startswith((PNG_MARK, _JPEG_MARK), start) if start else False
+
+
+def is_photograph(path: Path) -> bool:
+    """Whether a file is a PNG or JPEG that somebody else wrote."""
+    return _mark_at(_head(path)) > 0 and not is_marked(path)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        # What is no regular file may make whoever opens it wait.
+        if stat.S_ISREG(path.stat().st_mode):
+            with path.open("rb") as file:
+                return file.read(_PNG_HEAD + len(PNG_MARK))
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        pass
+    return b""
+
+
+def _marked(data: memoryview) -> Iterator[memoryview | bytes]:
+    """An encoded image in parts, with our mark where its format has a place for it."""
+    start = _mark_at(bytes(data[:_PNG_HEAD]))
+    yield data[:start]
+    if start:
+        yield PNG_MARK if start == _PNG_HEAD else _JPEG_MARK
+    yield data[start:]
+
+
+def _mark_at(head: bytes) -> int:
+    """Where the mark stands, or would; 0 in formats that have none."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _PNG_HEAD
+    if head.startswith(b"\xff\xd8\xff\xe0"):  # JFIF's segment has to be the first
+        return 4 + int.from_bytes(head[4:6], "big")
+    return 2 if head.startswith(b"\xff\xd8\xff") else 0
