@@ -8,6 +8,7 @@ from etseg import _native
 
 from .common import Commands, set_up_streams
 from .doctor import doctor
+from .export import export
 from .resources import cache, fetch, models
 from .segment import segment
 
@@ -31,5 +32,5 @@ def main(context: click.Context) -> None:
     set_up_streams(context)
 
 
-for command in (segment, models, fetch, cache, doctor):
+for command in (segment, models, export, fetch, cache, doctor):
     main.add_command(command)

@@ -11,12 +11,13 @@ A program may have a constant method ``etseg_metadata`` that returns a JSON obje
         "activation": "softmax",              or "sigmoid", "none"
         "background": "sky",                  a label's name or index
         "resample": "bilinear",               or "antialias"
-        "licence": "Apache-2.0"               text
+        "licence": "Apache-2.0",              text
+        "origin": "https://example.org/net"   text: where the weights come from
     }
 
 Only "schema" must be there. What it says is the default; what a :class:`ModelSpec` says wins. Names
 that start with "x-" are free for others; any other unknown name is an error, since it is most
-likely a typing mistake. At export: ``to_executorch(...)`` of a program made with
+likely a typing mistake. :func:`etseg.export.export` writes it; other exporters can, by
 ``constant_methods={"etseg_metadata": json.dumps(...)}``.
 """
 
@@ -27,8 +28,12 @@ from dataclasses import replace
 from typing import Any
 
 from etseg._errors import InvalidConfigError, InvalidModelError
+from etseg._labels import LabelSet
 
 from .spec import ModelSpec
+
+#: The constant method's name.
+METHOD = "etseg_metadata"
 
 _SCHEMA = 1
 _FIELDS = (
@@ -40,6 +45,7 @@ _FIELDS = (
     "background",
     "resample",
     "licence",
+    "origin",
 )
 
 
@@ -60,6 +66,26 @@ def complete(spec: ModelSpec, metadata: str, path: str) -> ModelSpec:
     return replace(spec, **missing)
 
 
+def written(spec: ModelSpec) -> str:
+    """What a program says about itself, for its method: every field that the spec has.
+
+    What reads it is asked whether it can, so that no program is written that does not load.
+
+    Raises:
+        InvalidModelError: a field cannot be written; the message says which.
+    """
+    content: dict[str, Any] = {"schema": _SCHEMA}
+    for field in _FIELDS:
+        value = getattr(spec, field)
+        if value is not None:
+            content[field] = value
+    if isinstance(spec.labels, type):
+        content["labels"] = [member.name for member in LabelSet(spec.labels).members]
+    text = json.dumps(content)
+    _parse(text, str(spec.model_source))
+    return text
+
+
 def _parse(metadata: str, path: str) -> ModelSpec:
     try:
         content: Any = json.loads(metadata)
@@ -78,7 +104,7 @@ def _parse(metadata: str, path: str) -> ModelSpec:
     unknown = sorted(set(fields) - set(_FIELDS))
     if unknown:
         raise _malformed(path, f"unknown fields {unknown}; known are {list(_FIELDS)}")
-    for key in ("name", "licence"):
+    for key in ("name", "licence", "origin"):
         if not isinstance(fields.get(key, ""), str):
             raise _malformed(path, f"{key!r} is {fields[key]!r}; expected text")
     try:

@@ -41,6 +41,7 @@ class ModelSpec:
             Pillow's and torchvision's). None: "antialias"; where nothing is reduced, the two are
             the same.
         licence: what the weights may be used under.
+        origin: where the weights come from.
         sha256: of the file, in hexadecimal; checked before the file is used.
 
     Raises:
@@ -56,6 +57,7 @@ class ModelSpec:
     background: str | int | None = None
     resample: Resample | None = None
     licence: str | None = None
+    origin: str | None = None
     sha256: str | None = None
 
     def __post_init__(self) -> None:

@@ -1,0 +1,177 @@
+"""`etseg export`: thin over etseg.export, which it imports when it is run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import click
+
+from etseg._errors import InvalidUserInputError
+
+from .common import Failure, can_draw, json_option, reported
+
+_EPILOG = """\
+\b
+NETWORK is one of
+  FILE.py:FUNCTION        a function in a file, which returns a torch.nn.Module
+  MODULE:FUNCTION         likewise, in an installed module
+  torchvision:NAME        a segmentation network of torchvision
+  hf:NAME | hf:FOLDER     a semantic segmentation network of transformers
+  smp:ARCHITECTURE/ENCODER | smp:FOLDER     of segmentation_models_pytorch
+  FILE.pt2                what torch.export.save wrote
+
+\b
+Examples:
+  etseg export torchvision:lraspp_mobilenet_v3_large -o lraspp.pte
+  etseg export hf:nvidia/segformer-b0-finetuned-ade-512-512 -o segformer.pte
+  etseg export net.py:build --weights net.pt --size 512x512 --labels labels.txt \\
+      --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 -o net.pte
+  etseg export net.py:build ... --int8 --calibrate photos/ -o net-int8.pte
+
+\b
+The file appears only if the program, run by etseg on the photos, agrees with the
+network. Needs `pip install "etseg[export]"`, here; not where the file runs.
+
+\b
+Exit status: 0 done; 1 the network cannot be exported, or does not agree: no file
+was written; 2 wrong usage; 130 ended by Ctrl-C.
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("network")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    metavar="FILE.pte",
+    help="The file to write.",
+)
+@click.option(
+    "--weights",
+    metavar="FILE|NAME",
+    help="The network's state, by torch.save or safetensors; torchvision's name of "
+    "published weights; or random, for measurements.  [default: the source's own]",
+)
+@click.option(
+    "--size",
+    metavar="HxW",
+    help="Of the network's input, such as 512x512.  [default: what it was made for]",
+)
+@click.option(
+    "--labels",
+    metavar="FILE|A,B,C",
+    help="Names in the order of the channels: a file with one a line, or the names.",
+)
+@click.option("--mean", metavar="R,G,B", help="Subtracted from the image, in units of 0..1.")
+@click.option("--std", metavar="R,G,B", help="The image is divided by it after that.")
+@click.option(
+    "--activation",
+    type=click.Choice(["softmax", "sigmoid", "none"]),
+    help="What makes probabilities of the output.",
+)
+@click.option("--background", metavar="LABEL", help="The label that pictures leave unpainted.")
+@click.option(
+    "--resample",
+    type=click.Choice(["antialias", "bilinear"]),
+    help="How images are brought to the input's size.",
+)
+@click.option("--name", help="What the model is called.")
+@click.option("--licence", help="What the weights may be used under.")
+@click.option("--origin", help="Where the weights come from.")
+@click.option(
+    "--cut/--keep-upsampling",
+    "low_stride",
+    default=None,
+    help="Leave an upsampling at the network's end to etseg, or keep it.  [default: "
+    "leave it, if 99.5 % of the photos' pixels keep their label]",
+)
+@click.option(
+    "--photos",
+    type=click.Path(exists=True),
+    metavar="FOLDER|FILE",
+    help="Photos to compare on.  [default: three of the package's]",
+)
+@click.option(
+    "--least-agreement",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Of the photos' pixels that must keep their label.  [default: 0.995]",
+)
+@json_option("what was made and measured")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only, and --json.")
+def export(network: str, output: str, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Make one file of a network in torch, that etseg runs without torch."""
+    options["size"] = _size(options["size"])
+    for numbers in ("mean", "std"):
+        options[numbers] = _numbers(numbers, options[numbers])
+    with reported():
+        options["labels"] = _labels(options["labels"])
+        from etseg.export import export as run
+
+        try:
+            report = run(network, output, on_progress=_progress(quiet or as_json), **options)
+        except ImportError as error:
+            raise Failure(str(error)) from error
+    if as_json:
+        click.echo(report.as_json())
+    elif not quiet:
+        click.echo(report.table())
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        height, width = (int(side) for side in text.lower().split("x"))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no size; expected HEIGHTxWIDTH, such as 512x512", param_hint="--size"
+        ) from None
+    return height, width
+
+
+def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        red, green, blue = (float(number) for number in text.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not three numbers; expected red,green,blue, such as 0.485,0.456,0.406",
+            param_hint=f"--{name}",
+        ) from None
+    return red, green, blue
+
+
+def _labels(text: str | None) -> list[str] | None:
+    """Of a file, one a line; or of the argument itself.
+
+    Raises:
+        EtsegError: the file cannot be read.
+    """
+    if text is None:
+        return None
+    path = Path(text)
+    if not path.is_file():
+        return [name.strip() for name in text.split(",")]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidUserInputError(f"cannot read the labels in {text!r}: {error}") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _progress(quiet: bool) -> Any:
+    """Each stage on a line of its own, with the seconds it began at; for a person at a terminal."""
+    start = monotonic()
+
+    def say(stage: str) -> None:
+        if not quiet and can_draw():
+            click.echo(f"{monotonic() - start:6.1f} s  {stage}", file=sys.stderr)
+
+    return say

@@ -1,0 +1,119 @@
+"""What a caller of export() wants, checked before anything is computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from etseg._errors import FileWriteError, InvalidUserInputError
+from etseg._model.spec import ModelSpec
+
+Backend = Literal["xnnpack"]
+Quantize = Literal["int8"]
+
+#: Share of pixels with the label that the network gives them, below which a program is refused.
+_LEAST_AGREEMENT = {None: 0.995, "int8": 0.97}
+_LEAST_SIDE, _MOST_SIDE = 8, 8192
+
+
+@dataclass(frozen=True)
+class Options:
+    """See :func:`etseg.export.export`, whose arguments these are."""
+
+    path: Path
+    size: tuple[int, int] | None
+    described: dict[str, Any]
+    low_stride: bool | None
+    backend: Backend
+    quantize: Quantize | None
+    calibration: str | os.PathLike[str] | tuple[object, ...] | None
+    photos: str | os.PathLike[str] | tuple[object, ...] | None
+    least_agreement: float
+
+    @classmethod
+    def checked(
+        cls,
+        path: str | os.PathLike[str],
+        size: tuple[int, int] | None,
+        described: dict[str, Any],
+        low_stride: bool | None,
+        backend: str,
+        quantize: str | None,
+        calibration: str | os.PathLike[str] | Iterable[object] | None,
+        photos: str | os.PathLike[str] | Iterable[object] | None,
+        least_agreement: float | None,
+    ) -> Options:
+        """The options, if they fit.
+
+        Raises:
+            InvalidUserInputError, InvalidConfigError: one does not; the message says which.
+            FileWriteError: the file could not be written.
+        """
+        _one_of("backend", backend, get_args(Backend))
+        _one_of("quantize", quantize, (None, *get_args(Quantize)))
+        if quantize is not None and calibration is None:
+            raise InvalidUserInputError(
+                "quantize='int8' needs calibration: photos such as the network is for, a folder "
+                "or a list; some twenty are enough"
+            )
+        if quantize is None and calibration is not None:
+            raise InvalidUserInputError("calibration photos are for quantize='int8'; it is None")
+        given = {name: value for name, value in described.items() if value is not None}
+        ModelSpec(model_source=path, **given)  # raises what is wrong with a field
+        if least_agreement is None:
+            least_agreement = _LEAST_AGREEMENT[quantize]
+        if not 0 <= least_agreement <= 1:
+            raise InvalidUserInputError(
+                f"least_agreement is {least_agreement}; expected a share of pixels, 0..1"
+            )
+        return cls(
+            _writable(path),
+            None if size is None else _size(size),
+            given,
+            low_stride,
+            backend,  # type: ignore[arg-type]  # one of them
+            quantize,  # type: ignore[arg-type]
+            _kept(calibration),
+            _kept(photos),
+            float(least_agreement),
+        )
+
+
+def field_names() -> tuple[str, ...]:
+    """The fields of a spec that an export may set."""
+    return tuple(f.name for f in fields(ModelSpec) if f.name not in ("model_source", "sha256"))
+
+
+def _kept(images: Any) -> Any:
+    """Paths as they are; anything else can be read more than once."""
+    return images if images is None or isinstance(images, (str, os.PathLike)) else tuple(images)
+
+
+def _size(size: object) -> tuple[int, int]:
+    try:
+        height, width = (int(side) for side in size)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        height = width = 0
+    if not (_LEAST_SIDE <= height <= _MOST_SIDE and _LEAST_SIDE <= width <= _MOST_SIDE):
+        raise InvalidUserInputError(
+            f"size is {size!r}; expected height and width, {_LEAST_SIDE} to {_MOST_SIDE} each"
+        )
+    return height, width
+
+
+def _writable(path: str | os.PathLike[str]) -> Path:
+    place = Path(path)
+    if place.suffix != ".pte":
+        raise InvalidUserInputError(f"the file is {str(path)!r}; its name must end in .pte")
+    if place.is_dir() or not os.access(place.parent, os.W_OK | os.X_OK):
+        raise FileWriteError(f"cannot write {str(path)!r}: its folder cannot be written to")
+    return place
+
+
+def _one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        choices = ", ".join(repr(choice) for choice in allowed)
+        raise InvalidUserInputError(f"{name} is {value!r}; expected one of {choices}")

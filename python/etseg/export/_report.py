@@ -1,0 +1,181 @@
+"""What an export made, and how it was found to agree with the network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An upsampling at the end of the network that was left to etseg.
+
+    Attributes:
+        logits: height and width before it: what the program returns.
+        output: after it: what the network returns.
+        grid: where the logits lie: "half-pixel" or "align-corners".
+    """
+
+    logits: tuple[int, int]
+    output: tuple[int, int]
+    grid: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One photo, by the program in etseg's runtime and by the network in torch.
+
+    Attributes:
+        photo: its name.
+        size: its height and width.
+        scores_differ: by so much at most, the program's from those of the network in float32,
+            both where the program returns them.
+        scores_reach: the largest of the network's, for comparison.
+        agreement: share of the image's pixels, 0..1, that have the same label as by the whole
+            network, uncut, in float32.
+        but_for_ties: the same, where labels whose scores differ by 1e-4 or less count as equal.
+    """
+
+    photo: str
+    size: tuple[int, int]
+    scores_differ: float
+    scores_reach: float
+    agreement: float
+    but_for_ties: float
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """An export: what it made, and what was measured.
+
+    Attributes:
+        path: of the file.
+        network: what the network is called.
+        backend: what runs most of it.
+        quantized: whether layers compute in int8.
+        input_size: height and width.
+        output_size: of what the program returns.
+        channels: likewise.
+        metadata: what the program says about itself.
+        cut: the upsampling that was left to etseg; None if the network is whole.
+        photos: the comparison on each photo, the last on random noise.
+        agreement: on photos, the mean of theirs; noise does not count.
+        file_bytes: of the file.
+        plan_bytes: of the memory for what is computed outside the backend.
+        load_ms: time to load it, the first time.
+        forward_ms: of the program alone, the best of some, on this machine.
+        delegated: how many operators the backend runs.
+        partitions: in how many calls.
+        left: how many calls of each other operator the runtime's own kernels run.
+        left_at: where in the network's source an example of each comes from, where that is known.
+        float_layers: of a quantized program, the layers that stayed in float32.
+        seconds: that the export took.
+        peak_bytes: of memory, of this process until now.
+        notes: what its owner should know.
+    """
+
+    path: Path
+    network: str
+    backend: str
+    quantized: bool
+    input_size: tuple[int, int]
+    output_size: tuple[int, int]
+    channels: int
+    metadata: dict[str, Any]
+    cut: Cut | None
+    photos: tuple[Comparison, ...]
+    agreement: float
+    file_bytes: int
+    plan_bytes: int
+    load_ms: float
+    forward_ms: float
+    delegated: int
+    partitions: int
+    left: dict[str, int]
+    left_at: dict[str, str]
+    float_layers: tuple[str, ...]
+    seconds: float
+    peak_bytes: int
+    notes: tuple[str, ...]
+
+    @property
+    def share_delegated(self) -> float:
+        """Of the operators, 0..1."""
+        return self.delegated / max(1, self.delegated + sum(self.left.values()))
+
+    def as_json(self) -> str:
+        """All of it, as one JSON object."""
+        content = asdict(self) | {
+            "path": str(self.path),
+            "share_delegated": self.share_delegated,
+        }
+        return json.dumps(content)
+
+    def table(self) -> str:
+        """All of it, for people: a few lines of text."""
+        return "\n".join([*_facts(self), "", *_photos(self), *_left(self), *_notes(self)])
+
+
+def _facts(report: ExportReport) -> list[str]:
+    height, width = report.input_size
+    rows, columns = report.output_size
+    kind = "int8" if report.quantized else "float32"
+    facts = [
+        ("network", report.network),
+        ("file", f"{report.path}, {_size(report.file_bytes)}"),
+        ("program", f"{report.backend}, {kind}"),
+        ("input", f"{height}x{width}"),
+        ("output", f"{report.channels} x {rows}x{columns}"),
+    ]
+    if report.cut is not None:
+        before, after = report.cut.logits, report.cut.output
+        facts.append(
+            (
+                "cut",
+                f"the upsampling {before[0]}x{before[1]} to {after[0]}x{after[1]} "
+                f"({report.cut.grid}) is left to etseg",
+            )
+        )
+    facts += [
+        ("delegated", f"{report.delegated} operators in {report.partitions} calls "
+                      f"({report.share_delegated:.0%})"),
+        ("memory plan", _size(report.plan_bytes)),
+        ("load, forward", f"{report.load_ms:.1f} ms, {report.forward_ms:.2f} ms on this machine"),
+        ("export", f"{report.seconds:.0f} s, peak memory {_size(report.peak_bytes)}"),
+    ]  # fmt: skip
+    if report.quantized:
+        names = report.float_layers
+        shown = f"{len(names)}: {', '.join(names[:6])}" if names else "none"
+        facts.append(("kept in float", shown + (" ..." if len(names) > 6 else "")))
+    return [f"{name:<14} {text}" for name, text in facts]
+
+
+def _photos(report: ExportReport) -> list[str]:
+    lines = [f"{'photo':<24} {'size':>10} {'labels equal':>13} {'but for ties':>13} {'scores':>20}"]
+    for one in report.photos:
+        scores = f"{one.scores_differ:.2g} of {one.scores_reach:.3g}"
+        lines.append(
+            f"{one.photo[:24]:<24} {f'{one.size[0]}x{one.size[1]}':>10} {one.agreement:>13.3%} "
+            f"{one.but_for_ties:>13.3%} {scores:>20}"
+        )
+    return lines
+
+
+def _left(report: ExportReport) -> list[str]:
+    if not report.left:
+        return []
+    lines = ["", "left to the runtime's own kernels:"]
+    for name, count in report.left.items():
+        place = report.left_at.get(name, "")
+        lines.append(f"  {count:>4} {name}" + (f"  ({place})" if place else ""))
+    return lines
+
+
+def _notes(report: ExportReport) -> list[str]:
+    return ["", *(f"note: {note}" for note in report.notes)] if report.notes else []
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.2f} MB" if count < 100e6 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,1 @@
+"""Whether the program computes what the network does, and how fast."""

@@ -1,0 +1,100 @@
+"""The program in etseg's own runtime against the network in torch, on photos."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from etseg._model.spec import ModelSpec
+from etseg._module import ImageSegmentationModule
+from etseg.export._report import Comparison
+
+from .labels import agreement, upsampled
+from .photos import Photo
+from .runtime import Preprocessing, Runner
+
+#: How long the program is run to measure it, and how often at least.
+_SECONDS, _RUNS = 1.0, 5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A program's times on this machine, milliseconds."""
+
+    load_ms: float
+    forward_ms: float
+
+
+def compare(
+    path: Path,
+    spec: ModelSpec,
+    whole: Callable[[torch.Tensor], torch.Tensor],
+    cut: Callable[[torch.Tensor], torch.Tensor],
+    photos: tuple[Photo, ...],
+    preprocessing: Preprocessing,
+) -> tuple[Comparison, ...]:
+    """Each photo through both.
+
+    Args:
+        path: of the program.
+        spec: what its input and output mean.
+        whole: the network as it came.
+        cut: the network as it was lowered, in float32: what the program should return.
+        photos: to compare on.
+        preprocessing: of the program.
+    """
+    found = []
+    channels = _channels(cut, preprocessing, photos[0])
+    with Runner(path, channels, spec) as runner, ImageSegmentationModule() as module:
+        module.load(ModelSpec(model_source=path))  # as a user loads it: by what it says itself
+        for photo in photos:
+            image = preprocessing(photo.pixels)
+            with torch.no_grad():
+                expected = cut(image)[0].numpy()
+                scores = upsampled(whole(image), photo.pixels.shape[:2], "half-pixel")
+            labels = module.forward(photo.pixels, resize=True).argmax
+            equal, but_for_ties = agreement(scores, module.spec.activation or "softmax", labels)
+            got = runner.scores(photo.pixels)
+            found.append(
+                Comparison(
+                    photo.name,
+                    (photo.pixels.shape[0], photo.pixels.shape[1]),
+                    float(np.abs(got - expected).max()),
+                    float(np.abs(expected).max()),
+                    equal,
+                    but_for_ties,
+                )
+            )
+    return tuple(found)
+
+
+def measure(path: Path, photo: Photo) -> Measured:
+    """How long the program takes to load, and to run once, at best."""
+    start = time.perf_counter()
+    with ImageSegmentationModule() as module:
+        module.load(path)
+        loaded = time.perf_counter() - start
+        module.forward(photo.pixels)
+        times: list[int] = []
+        end = time.perf_counter() + _SECONDS
+        while len(times) < _RUNS or time.perf_counter() < end:
+            times.append(module.forward(photo.pixels).timings.inference)
+    return Measured(loaded * 1e3, min(times) / 1e6)
+
+
+def random_photo(size: tuple[int, int]) -> Photo:
+    """Noise, of the network's size; the same each time."""
+    noise = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    return Photo("random noise", noise)
+
+
+def _channels(
+    network: Callable[[torch.Tensor], torch.Tensor], preprocessing: Preprocessing, photo: Photo
+) -> int:
+    with torch.no_grad():
+        return int(network(preprocessing(photo.pixels)).shape[1])

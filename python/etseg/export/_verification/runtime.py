@@ -1,0 +1,99 @@
+"""etseg's own runtime, asked for what forward() does not give: inputs and scores as they are."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from etseg._model.spec import ModelSpec
+from etseg._module import ImageSegmentationModule
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # typing has it from 3.11 on
+
+Floats = npt.NDArray[np.float32]
+
+
+class _Identity(nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image
+
+
+class Preprocessing:
+    """Images as etseg hands them to a network, by etseg itself.
+
+    A program that returns its input is run, whose three "probabilities" are what the network
+    will see.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        resample: Literal["bilinear", "antialias"],
+    ) -> None:
+        from executorch.exir import to_edge
+
+        from etseg.export._lowering.program import quiet
+
+        with quiet():
+            program = torch.export.export(_Identity(), (torch.zeros(1, 3, *size),), strict=False)
+            data = to_edge(program).to_executorch().buffer
+        self._module = ImageSegmentationModule(scaled_decode=False)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "identity.pte"
+            path.write_bytes(data)
+            self._module.load(
+                ModelSpec(
+                    model_source=path,
+                    labels=("red", "green", "blue"),
+                    mean=mean,
+                    std=std,
+                    activation="none",
+                    resample=resample,
+                )
+            )
+
+    def __call__(self, photo: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """What the network gets for an image [H, W, 3]: float32 [1, 3, H', W']."""
+        result = self._module.forward(photo, (0, 1, 2))
+        return torch.from_numpy(np.stack([result[index] for index in range(3)])[None])
+
+    def close(self) -> None:
+        """Frees the program."""
+        self._module.delete()
+
+
+class Runner:
+    """A program's scores, without any activation. A context manager."""
+
+    def __init__(self, path: Path, channels: int, spec: ModelSpec) -> None:
+        from dataclasses import replace
+
+        self._channels = channels
+        self._module = ImageSegmentationModule(scaled_decode=False)
+        self._module.load(replace(spec, model_source=path, activation="none"))
+
+    def scores(self, photo: npt.NDArray[np.uint8]) -> Floats:
+        """[C, H', W'] for an image."""
+        result = self._module.forward(photo, range(self._channels))
+        return np.stack([result[index] for index in range(self._channels)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._module.delete()
