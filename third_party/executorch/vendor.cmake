@@ -5,45 +5,57 @@
 #
 # The copies are installed into etseg/_vendor. README.md in this folder says why they exist.
 
-set(ETSEG_EXECUTORCH_VERSION 1.5.1)  # no stable C++ ABI: pyproject.toml pins the same version
+# No stable C++ ABI: one version, which obtain.py reads too.
+file(READ "${CMAKE_CURRENT_LIST_DIR}/pin.json" etseg_pin)
+string(JSON ETSEG_EXECUTORCH_VERSION GET "${etseg_pin}" version)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${CMAKE_CURRENT_LIST_DIR}/pin.json")
 
 find_package(Python REQUIRED COMPONENTS Interpreter)
 
-# Looked up without importing it: executorch's own modules want torch.
+set(ETSEG_EXECUTORCH_ROOT "" CACHE PATH
+    "Folder of the Python package executorch; empty: where this Python would import it from")
+
+# obtain.py looks without importing: executorch's own modules want torch.
 execute_process(
   COMMAND "${Python_EXECUTABLE}" -c [[
-import importlib.metadata, importlib.util, sysconfig
-spec = importlib.util.find_spec("executorch")
-root = spec.submodule_search_locations[0] if spec else ""
-print(root, importlib.metadata.version("executorch") if root else "", sysconfig.get_path("scripts"), sep=";")
-]]
+import sys, sysconfig
+sys.path.insert(0, sys.argv[1])
+import obtain
+root = obtain.Path(sys.argv[2]) if sys.argv[2] else obtain.installed()
+print(root or "", root and obtain.version_of(root) or "", sysconfig.get_path("scripts"), sep=";")
+]] "${CMAKE_CURRENT_LIST_DIR}" "${ETSEG_EXECUTORCH_ROOT}"
   OUTPUT_VARIABLE etseg_lookup OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 list(GET etseg_lookup 0 etseg_executorch_root)
 list(GET etseg_lookup 1 etseg_executorch_version)
 list(GET etseg_lookup 2 etseg_scripts)
 
 # Compared here because find_package would name a CMake file, not the command that helps.
-if(NOT etseg_executorch_version MATCHES "^${ETSEG_EXECUTORCH_VERSION}([+].*)?$")
+if(NOT etseg_executorch_version STREQUAL ETSEG_EXECUTORCH_VERSION)
   if(NOT etseg_executorch_version)
-    set(etseg_executorch_version "no executorch at all")
+    set(etseg_executorch_version "no executorch with libraries")
+  endif()
+  if(NOT etseg_executorch_root)
+    set(etseg_executorch_root "${Python_EXECUTABLE}")
   endif()
   message(FATAL_ERROR
     "etseg is built against executorch ${ETSEG_EXECUTORCH_VERSION} exactly, and "
-    "${Python_EXECUTABLE} has ${etseg_executorch_version}. "
-    "Install it there: pip install executorch==${ETSEG_EXECUTORCH_VERSION}. "
+    "${etseg_executorch_root} has ${etseg_executorch_version}. "
+    "`pip install .` gets it by itself. For a build by CMake alone: "
+    "python third_party/executorch/obtain.py DIR prints a folder for -DETSEG_EXECUTORCH_ROOT=. "
     "Or configure with -DETSEG_RUNTIME=OFF for the core without the runtime.")
 endif()
+# Its variables, not its targets: those need CMake 3.28, and their link options hold absolute rpaths.
 find_package(executorch ${ETSEG_EXECUTORCH_VERSION} EXACT CONFIG REQUIRED
-  PATHS "${etseg_executorch_root}/lib/cmake/executorch" NO_DEFAULT_PATH
-  COMPONENTS runtime threadpool kernels_optimized kernels_quantized backend_xnnpack
-  OPTIONAL_COMPONENTS backend_openvino)
+  PATHS "${etseg_executorch_root}/lib/cmake/executorch" NO_DEFAULT_PATH)
 
 set(etseg_executorch_sources)
-foreach(component IN ITEMS
-    runtime threadpool kernels_optimized kernels_quantized backend_xnnpack backend_openvino)
-  if(TARGET executorch::${component})
-    get_target_property(library executorch::${component} IMPORTED_LOCATION)
+foreach(part IN ITEMS "" _threadpool _kernels_optimized _kernels_quantized _backend_xnnpack
+    _backend_openvino)
+  set(library "${EXECUTORCH_RUNTIME_LIBRARY_DIR}/libexecutorch${part}${CMAKE_SHARED_LIBRARY_SUFFIX}")
+  if(EXISTS "${library}")
     list(APPEND etseg_executorch_sources "${library}")
+  elseif(NOT part STREQUAL "_backend_openvino")
+    message(FATAL_ERROR "executorch is not whole: ${library} is missing. Install it anew.")
   endif()
 endforeach()
 
@@ -68,13 +80,11 @@ install(FILES ${etseg_vendored} DESTINATION etseg/_vendor)
 
 add_library(etseg_executorch INTERFACE IMPORTED GLOBAL)
 add_library(etseg::executorch ALIAS etseg_executorch)
-# Exactly what executorch::runtime asks for, without its link options: they hold absolute rpaths.
-get_target_property(etseg_definitions executorch::runtime INTERFACE_COMPILE_DEFINITIONS)
-target_compile_definitions(etseg_executorch INTERFACE ${etseg_definitions})
+target_compile_definitions(etseg_executorch INTERFACE ${EXECUTORCH_COMPILE_DEFINITIONS})
 target_include_directories(etseg_executorch SYSTEM INTERFACE ${EXECUTORCH_INCLUDE_DIRS})
 # Kernels and backends only register themselves; nothing refers to them.
 if(NOT APPLE)
-  target_link_libraries(etseg_executorch INTERFACE "-Wl,--push-state,--no-as-needed")
+  target_link_libraries(etseg_executorch INTERFACE "-Wl,--no-as-needed")
 endif()
 foreach(library IN LISTS etseg_vendored)
   cmake_path(GET library STEM target)
@@ -83,7 +93,7 @@ foreach(library IN LISTS etseg_vendored)
   target_link_libraries(etseg_executorch INTERFACE ${target})
 endforeach()
 if(NOT APPLE)
-  target_link_libraries(etseg_executorch INTERFACE "-Wl,--pop-state")
+  target_link_libraries(etseg_executorch INTERFACE "-Wl,--as-needed")
 endif()
 
 # The compiler wrote ExecuTorch's public symbol names into <lib>; give it those of our copies.

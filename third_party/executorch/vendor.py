@@ -100,7 +100,8 @@ def vendor_elf(sources: list[Path], out: Path, args: argparse.Namespace) -> None
         symbol.name
         for source in sources
         for symbol in dynamic_symbols(source.read_bytes())
-        if symbol.defined and symbol.name not in _EDGES
+        # The Arm libraries define some without a name.
+        if symbol.defined and symbol.name and symbol.name not in _EDGES
     }
     mapping = Path(args.redefine)
     mapping.write_text("".join(f"{name} {name}{SUFFIX}\n" for name in sorted(defined)))

@@ -1,25 +1,28 @@
-"""What happens to models at interpreter exit."""
+"""What happens to modules at interpreter exit."""
 
 from __future__ import annotations
 
 import atexit
 import weakref
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from etseg import _native
 
 from . import workers
 
+if TYPE_CHECKING:
+    from etseg._module import ImageSegmentationModule
+
 #: How long calls that run at interpreter exit are waited for, in seconds.
 _PATIENCE = 5.0
 
-# Not a WeakSet: this is looked through at exit, while other threads may still load models.
-_segmenters: set[weakref.ref[_native.Segmenter]] = set()
+_modules: weakref.WeakSet[ImageSegmentationModule] = weakref.WeakSet()
 
 
-def register(segmenter: _native.Segmenter) -> None:
-    """From now on until it is collected, `segmenter` is closed at exit."""
-    _segmenters.add(weakref.ref(segmenter, _segmenters.discard))
+def register(module: ImageSegmentationModule) -> None:
+    """From now on until it is collected, `module` is closed at exit."""
+    _modules.add(module)
 
 
 def _close_all() -> None:
@@ -27,11 +30,11 @@ def _close_all() -> None:
     deadline = monotonic() + _PATIENCE
     workers.finish(deadline)
     _native.refuse_calls()
-    for each in list(_segmenters):
-        # The modules keep them: daemon threads that still call forward() are to be stopped by the
-        # native code, in silence, and not to fail because nothing is loaded.
-        if (segmenter := each()) is not None:
-            segmenter.close()
+    for module in list(_modules):
+        # Not delete(): daemon threads that still call forward() are to be stopped by the native
+        # code, in silence, and not to fail here.
+        if (session := module._session) is not None:
+            session.segmenter.close()
     _native.shut_down(max(deadline - monotonic(), 0))
 
 
