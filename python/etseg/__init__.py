@@ -57,7 +57,8 @@ from ._model.catalogue import (
 from ._model.spec import ModelSpec
 from ._module import ImageSegmentationModule
 from ._native import __version__
-from ._results.result import SegmentationResult, Timings
+from ._results.made import Timings
+from ._results.result import SegmentationResult
 from ._results.shapes import Area, Contour
 from ._running.stream import SegmentationStream
 from ._threads import get_num_threads, set_num_threads

@@ -6,42 +6,48 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
+from dataclasses import replace
 from enum import IntEnum
+from functools import partial
 from time import perf_counter_ns
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from . import _pickling
-from ._errors import (
-    EtsegError,
-    InvalidConfigError,
-    InvalidModelSourceError,
-    InvalidUserInputError,
-    ModuleNotLoadedError,
-)
+from ._errors import EtsegError, InvalidModelSourceError, ModuleNotLoadedError
 from ._images.decode import Pixels
 from ._images.kept import KeptImage
 from ._images.source import source_of
-from ._labels import Label, Labels
-from ._limits import Limits
+from ._labels import Label
 from ._model.catalogue import CATALOGUE
 from ._model.files import locate
 from ._model.session import Session
-from ._model.spec import ModelSpec, Source, as_spec
-from ._results.result import SegmentationResult, Timings
+from ._model.spec import ModelSpec, Source, SpecKeywords, as_spec
+from ._options import CallOptions, ModuleKeywords, ModuleOptions, shares
+from ._results.made import Made, Map, Timings
+from ._results.result import SegmentationResult, maps_to_reuse, result_of
 from ._running import at_exit
 from ._running.workers import Workers
 
 if TYPE_CHECKING:
-    from typing_extensions import Self  # typing has it from 3.11 on
+    from typing_extensions import Self, Unpack  # typing has them from 3.11 on
 
     from ._running.stream import SegmentationStream
 
-_MAX_CONCURRENCY = 256  # kMaxInstances of the core
+#: Threads of forward_async() beside those that the model keeps busy: they read and decode.
+_READERS = 2
+#: Attributes that _begin() makes; they do not go into a pickle.
+_OWN = ("_session", "_swap", "_workers", "_not_reopened")
+#: What a pickle has beside the others: the spec of what was loaded, or None.
+_SPEC = "(spec)"
 
 
+class CustomModelKeywords(SpecKeywords, ModuleKeywords, total=False):
+    """What :meth:`ImageSegmentationModule.from_custom_model` takes."""
+
+
+@shares(ModuleOptions)
 class ImageSegmentationModule:
     """Semantic segmentation of images with an ExecuTorch program.
 
@@ -60,67 +66,28 @@ class ImageSegmentationModule:
     again, by its path (absolute since it was loaded) or URL. If that fails, the first use raises
     the error.
 
-    Args:
-        concurrency: how many calls may run at the same time, 1 to 256. They share the mapped file;
-            each costs the memory of one more set of packed weights and buffers. 1 gives the
-            shortest time for one image, as many as there are cores the most images a second.
-        argmax_dtype: type of the ARGMAX maps, "int32" or "uint8". The second is for models with
-            at most 256 labels, and four times smaller.
-        scaled_decode: whether a JPEG much larger than the model's input is decoded at 1/2, 1/4 or
-            1/8 of its size, with at least twice the input left on both sides. The result is the
-            whole image's size all the same; next to that of the whole image's pixels, its last
-            digits differ.
-        limits: how large images and downloads may be, and how long they may take.
-
     Raises:
         InvalidConfigError: another `concurrency` or `argmax_dtype`, or `limits` that are none.
     """
 
-    def __init__(
-        self,
-        *,
-        concurrency: int = 1,
-        argmax_dtype: Literal["int32", "uint8"] = "int32",
-        scaled_decode: bool = True,
-        limits: Limits = Limits(),  # noqa: B008  # frozen
-    ) -> None:
-        whole = isinstance(concurrency, (int, np.integer)) and not isinstance(concurrency, bool)
-        if not whole or not 1 <= concurrency <= _MAX_CONCURRENCY:
-            raise InvalidConfigError(
-                f"concurrency is {concurrency!r}; expected an int from 1 to {_MAX_CONCURRENCY}"
-            )
-        if argmax_dtype not in ("int32", "uint8"):
-            raise InvalidConfigError(
-                f"argmax_dtype is {argmax_dtype!r}; expected 'int32' or 'uint8'"
-            )
-        if not isinstance(limits, Limits):
-            raise InvalidConfigError(f"limits is {limits!r}; expected an etseg.Limits")
-        self._concurrency = int(concurrency)
-        self._argmax_dtype = np.dtype(argmax_dtype)
-        self._scaled_decode = bool(scaled_decode)
-        self._limits = limits
+    @shares(ModuleOptions)
+    def __init__(self, **options: Unpack[ModuleKeywords]) -> None:
+        self._options = ModuleOptions(**options)
         self._begin()
 
     @classmethod
+    @shares(ModuleOptions)
     def from_model_name(
         cls,
         name: str,
         on_download_progress_callback: Callable[[float], object] | None = None,
-        *,
-        concurrency: int = 1,
-        argmax_dtype: Literal["int32", "uint8"] = "int32",
-        scaled_decode: bool = True,
-        limits: Limits = Limits(),  # noqa: B008  # frozen
+        **options: Unpack[ModuleKeywords],
     ) -> Self:
         """A module with a model of the catalogue loaded.
 
         Args:
             name: one of the keys of :data:`CATALOGUE`, such as "selfie-segmentation".
-            on_download_progress_callback: as for :meth:`load`.
-            concurrency: as for the class.
-            argmax_dtype: likewise.
-            scaled_decode: likewise.
-            limits: likewise.
+            on_download_progress_callback: called with 0.0 to 1.0, see :meth:`load`.
 
         Raises:
             InvalidModelSourceError: there is no such name; the message lists those there are.
@@ -130,55 +97,34 @@ class ImageSegmentationModule:
             raise InvalidModelSourceError(
                 f"no model of the catalogue is named {name!r}; there are {', '.join(CATALOGUE)}"
             )
-        module = cls(
-            concurrency=concurrency,
-            argmax_dtype=argmax_dtype,
-            scaled_decode=scaled_decode,
-            limits=limits,
-        )
+        module = cls(**options)
         module.load(CATALOGUE[name], on_download_progress_callback)
         return module
 
     @classmethod
+    @shares(ModelSpec, ModuleOptions)
     def from_custom_model(
         cls,
         source: Source,
         *,
-        labels: Labels | None = None,
-        mean: Iterable[float] | None = None,
-        std: Iterable[float] | None = None,
         on_download_progress_callback: Callable[[float], object] | None = None,
-        concurrency: int = 1,
-        argmax_dtype: Literal["int32", "uint8"] = "int32",
-        scaled_decode: bool = True,
-        limits: Limits = Limits(),  # noqa: B008  # frozen
-        **fields: Any,
+        **options: Unpack[CustomModelKeywords],
     ) -> Self:
         """A module with a model of your own loaded.
 
         Args:
             source: a path, ``file://`` URI or http(s) URL.
-            labels: as in :class:`ModelSpec`; what is None is taken as :meth:`load` says.
-            mean: likewise.
-            std: likewise.
-            on_download_progress_callback: as for :meth:`load`.
-            concurrency: as for the class.
-            argmax_dtype: likewise.
-            scaled_decode: likewise.
-            limits: likewise.
-            fields: further fields of :class:`ModelSpec`, such as ``activation`` or ``sha256``.
+            on_download_progress_callback: called with 0.0 to 1.0, see :meth:`load`.
 
         Raises:
             EtsegError: whatever :meth:`load` raises.
         """
-        module = cls(
-            concurrency=concurrency,
-            argmax_dtype=argmax_dtype,
-            scaled_decode=scaled_decode,
-            limits=limits,
-        )
-        spec = {"model_source": source, "labels": labels, "mean": mean, "std": std, **fields}
-        module.load(spec, on_download_progress_callback)
+        spec: dict[str, Any] = {**options}
+        of_module: Any = {
+            name: spec.pop(name) for name in ModuleKeywords.__annotations__ if name in spec
+        }
+        module = cls(**of_module)
+        module.load({"model_source": source, **spec}, on_download_progress_callback)
         return module
 
     def load(
@@ -267,43 +213,35 @@ class ImageSegmentationModule:
             ForkedProcessError: the model was loaded in a process that this one was forked from.
         """
         start = perf_counter_ns()
-        session = self._loaded()
-        session.labels.find_all(classes_of_interest := _reiterable(classes_of_interest))
-        if channel_order not in ("rgb", "bgr"):
-            raise InvalidUserInputError(
-                f"channel_order is {channel_order!r}; expected 'rgb' or 'bgr'"
-            )
-        bgr = channel_order == "bgr"
-        source = source_of(image, bgr=bgr, limits=self._limits)
+        options = CallOptions(classes_of_interest, resize, channel_order)
+        self._loaded().labels.find_all(options.classes_of_interest)
+        source = source_of(image, bgr=options.bgr, limits=self._options.limits)
         read_for: tuple[int, int] | None = None
         pixels: Pixels | None = None
         while True:
             session = self._loaded()
-            input_size = session.input_size if self._scaled_decode else None
+            input_size = session.input_size if self._options.scaled_decode else None
             if pixels is None or read_for != input_size:
                 # Also when another load() has meanwhile brought a model with a larger input.
                 pixels, read_for = source.pixels(input_size), input_size
                 decoded = perf_counter_ns()
+            maps = self._maps(session, pixels, options, out)
             try:
-                result, stages = session.forward(
-                    pixels, classes_of_interest, resize, self._argmax_dtype, out
-                )
+                stages = session.forward(pixels, *maps)
                 break
             except ModuleNotLoadedError:
                 # Another load() may have replaced the model while this call waited: it is still
                 # a call on a loaded module.
                 if self._session is session or self._session is None:
                     raise
+        timings = Timings(decoded - start, *stages, perf_counter_ns() - start)
         background = session.spec.background
         assert not isinstance(background, str)  # an index, once loaded
-        result._done(
-            Timings(decoded - start, *stages, perf_counter_ns() - start),
-            pixels.size,
-            background,
-            KeptImage(source, bgr, self._limits),
-        )
-        return result
+        kept = KeptImage(source, options.bgr, self._options.limits)
+        made = Made(session.labels, *maps, timings, pixels.size, background, kept)
+        return result_of(made, out)
 
+    @shares(forward)
     async def forward_async(
         self,
         image: object,
@@ -319,22 +257,19 @@ class ImageSegmentationModule:
         comes to its end in the background, and its result is dropped. An array of `image` or
         `out` is in use until then.
 
-        Args:
-            image: as for :meth:`forward`.
-            classes_of_interest: likewise.
-            resize: likewise.
-            channel_order: likewise.
-            out: likewise.
-
         Raises:
+            InvalidStateError: asyncio does not run here.
             EtsegError: whatever :meth:`forward` raises.
         """
         from ._running import event_loop
 
-        return await event_loop.forward(
-            self, image, classes_of_interest, resize, channel_order=channel_order, out=out
+        self._loaded()  # without a model there is nothing to wait for
+        work = partial(
+            self.forward, image, classes_of_interest, resize, channel_order=channel_order, out=out
         )
+        return await event_loop.run(work, self._workers, self.concurrency + _READERS)
 
+    @shares(load)
     async def load_async(
         self,
         model: ModelSpec | Mapping[str, Any] | Source,
@@ -342,18 +277,22 @@ class ImageSegmentationModule:
     ) -> None:
         """:meth:`load`, on another thread, while the event loop goes on.
 
-        Cancelling it stops the download, and leaves what is loaded as it was.
-
-        Args:
-            model: as for :meth:`load`.
-            on_download_progress_callback: likewise; called on the event loop's thread.
+        The callback is called on the event loop's thread. Cancelling stops the download, and
+        leaves what is loaded as it was.
 
         Raises:
+            InvalidStateError: asyncio does not run here.
             EtsegError: whatever :meth:`load` raises.
         """
         from ._running import event_loop
 
-        await event_loop.load(self, model, on_download_progress_callback)
+        session = await event_loop.run_telling(
+            partial(self._open, model), on_download_progress_callback
+        )
+        # Here and not on the other thread: from the await to the end nothing can be cancelled, so
+        # that a load that is cancelled never changes the module.
+        if (old := self._exchange(session)) is not None:
+            event_loop.run_behind(old.segmenter.close)  # frees megabytes: not for this thread
 
     @overload
     def map(
@@ -379,6 +318,7 @@ class ImageSegmentationModule:
         on_error: Literal["yield"],
     ) -> SegmentationStream[SegmentationResult | EtsegError]: ...
 
+    @shares(forward)
     def map(
         self,
         images: Iterable[object],
@@ -397,9 +337,6 @@ class ImageSegmentationModule:
 
         Args:
             images: an iterable of what :meth:`forward` takes; each at its own size.
-            classes_of_interest: as for :meth:`forward`.
-            resize: likewise.
-            channel_order: likewise.
             look_ahead: how many images may have been taken whose results have not; None for
                 enough to keep the cores busy.
             on_error: "raise" raises an image's error where its result would have come, and the
@@ -413,14 +350,16 @@ class ImageSegmentationModule:
         """
         from ._running.stream import SegmentationStream
 
+        options = CallOptions(classes_of_interest, resize, channel_order)
+        self._loaded().labels.find_all(options.classes_of_interest)
+
+        def call(image: object) -> SegmentationResult:
+            return self.forward(
+                image, options.classes_of_interest, resize, channel_order=channel_order
+            )
+
         return SegmentationStream(
-            self,
-            images,
-            classes_of_interest,
-            resize,
-            channel_order=channel_order,
-            look_ahead=look_ahead,
-            on_error=on_error,
+            call, images, concurrency=self.concurrency, look_ahead=look_ahead, on_error=on_error
         )
 
     def warmup(self) -> None:
@@ -450,7 +389,7 @@ class ImageSegmentationModule:
     @property
     def concurrency(self) -> int:
         """How many calls of forward() may run at the same time."""
-        return self._concurrency
+        return self._options.concurrency
 
     @property
     def labels(self) -> type[IntEnum]:
@@ -491,20 +430,34 @@ class ImageSegmentationModule:
         name = session.spec.name or os.fspath(session.spec.model_source)
         return f"<ImageSegmentationModule: {name}, {height}x{width}, {len(session.labels)} labels>"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return _pickling.state_of(self)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._begin()
-        _pickling.restore(self, state)
-
     def _begin(self) -> None:
         """What is of this process and this module alone."""
         self._session: Session | None = None
         self._swap = threading.Lock()
         self._workers = Workers()
         self._not_reopened: tuple[ModelSpec, EtsegError] | None = None
-        at_exit.register(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is not of this process alone, of subclasses too, and the spec of what is loaded."""
+        state = {name: value for name, value in vars(self).items() if name not in _OWN}
+        session, failed = self._session, self._not_reopened
+        if session is not None:
+            return {**state, _SPEC: replace(session.spec, model_source=session.source)}
+        return {**state, _SPEC: failed[0] if failed else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Loads what was loaded.
+
+        Raises nothing on purpose, whatever load() does: multiprocessing.Pool would wait for ever
+        for a task whose arguments do not unpickle.
+        """
+        vars(self).update((name, value) for name, value in state.items() if name != _SPEC)
+        self._begin()
+        if (spec := state[_SPEC]) is not None:
+            try:
+                self.load(spec)
+            except EtsegError as error:
+                self._not_reopened = spec, error.with_traceback(None)
 
     def _loaded(self) -> Session:
         session = self._session
@@ -520,7 +473,25 @@ class ImageSegmentationModule:
         on_progress: Callable[[float], object] | None,
     ) -> Session:
         spec = as_spec(model)
-        return Session.open(spec, locate(spec, on_progress, self._limits), self._concurrency)
+        path = locate(spec, on_progress, self._options.limits)
+        session = Session.open(spec, path, self._options.concurrency)
+        at_exit.register(session.segmenter)
+        return session
+
+    def _maps(
+        self,
+        session: Session,
+        pixels: Pixels,
+        options: CallOptions,
+        out: SegmentationResult | None,
+    ) -> tuple[Map, Mapping[IntEnum, Map]]:
+        """Where the result is to be written."""
+        size = pixels.size if options.resize else session.output_size
+        dtype = np.dtype(self._options.argmax_dtype)
+        members = session.labels.find_all(options.classes_of_interest)
+        if out is None:
+            return session.empty_maps(size, dtype, members)
+        return maps_to_reuse(out, size, dtype, session.labels, members)
 
     def _replace(self, session: Session | None) -> None:
         if (old := self._exchange(session)) is not None:
@@ -532,8 +503,3 @@ class ImageSegmentationModule:
             old, self._session = self._session, session
             self._not_reopened = None
         return old
-
-
-def _reiterable(labels: Iterable[Label]) -> Iterable[Label]:
-    """A generator of labels is read twice: before the image is decoded, and for the call."""
-    return list(labels) if hasattr(labels, "__next__") else labels

@@ -91,7 +91,7 @@ def list_downloaded_models() -> list[DownloadedModel]:
     found = []
     for entry in cache.entries():
         record = entry.record()
-        if record is not None and entry.model.is_file():
+        if record is not None and entry.size() is not None:
             found.append(DownloadedModel(record.url, entry.model, record.size, record.sha256))
     return found
 
@@ -126,9 +126,9 @@ def _size_of(spec: ModelSpec) -> int:
     url = url_of(spec.model_source)
     if url is None:
         return local_path(spec.model_source).stat().st_size
-    path = cache.Entry.of(url).model
-    if path.is_file():
-        return path.stat().st_size
+    here = cache.Entry.of(url).size()
+    if here is not None:
+        return here
 
     def ask() -> int | None:
         with http.request("HEAD", url) as answer:

@@ -20,7 +20,7 @@ from .common import can_draw, print_json
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
 
-    from etseg._results.result import Timings
+    from etseg._results.made import Timings
 
 #: A line of a batch names no more labels than these, and those that were asked for.
 _MOST = 4

@@ -83,7 +83,7 @@ def _where(spec: ModelSpec) -> str:
     url = url_of(spec.model_source)
     if url is None:
         return "package"
-    return "cache" if Entry.of(url).model.is_file() else "internet"
+    return "cache" if Entry.of(url).size() is not None else "internet"
 
 
 @click.command()
@@ -152,7 +152,7 @@ def cache_clear(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
         specs = [_spec(model) for model in models]
         if not specs and not yes:
             # The question is for a person: it does not belong to the answer.
-            question = f"Remove everything in {resources.cache_directory()}?"
+            question = f"Remove all downloaded models from {resources.cache_directory()}?"
             click.confirm(question, abort=True, err=True)
         if specs:
             freed = resources.delete_resources(*specs)

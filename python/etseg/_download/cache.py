@@ -2,11 +2,15 @@
 
 ::
 
-    <cache directory>/models/<name>-<hash of the URL>/<name>.pte     the model, always whole
-                                                      record.json    its URL, size and SHA-256
+    <cache directory>/models/<name>-<hash of the URL>/.etseg         the mark: this folder is ours
+                                                      <name>.pte     the model, always whole
+                                                      record.json    its size and SHA-256
                                                       partial        a download that was interrupted
-                                                      partial.json   what it can be resumed by
+                                                      partial.note   what it can be gone on from
     <cache directory>/models/<name>-<hash of the URL>.lock           held while one downloads
+
+Only these files, in folders with the mark, are ever listed, counted or removed, and no link is
+followed below the cache directory: it may be a directory that other things are kept in.
 
 Where no SHA-256 is known beforehand, the first download is trusted and its SHA-256 recorded: a file
 that changes in the cache is noticed and replaced by the one recorded, or by none.
@@ -15,31 +19,41 @@ that changes in the cache is noticed and replaced by the one recorded, or by non
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
-from etseg._errors import DownloadError, ErrorCode, FileReadError, InvalidModelError
+from etseg._errors import (
+    DownloadError,
+    ErrorCode,
+    FileReadError,
+    FileWriteError,
+    InvalidModelError,
+)
 from etseg._limits import Limits
 
-from .fetch import (
-    Downloaded,
-    Partial,
-    Progress,
+from .disk import (
+    COMMON,
     cannot_write,
-    download,
-    replace_text,
+    file_stat,
+    read_small,
+    replace_bytes,
     sha256_of,
     writing,
 )
+from .fetch import Downloaded, download
 from .http import is_offline, shown, without_user
+from .partial import Partial
+from .program_check import check_program
+from .progress import Progress
+from .records import Record, parse_record
 
 _log = logging.getLogger("etseg")
 
@@ -57,18 +71,7 @@ def cache_directory() -> Path:
     return Path(platformdirs.user_cache_dir("etseg", appauthor=False))
 
 
-@dataclass(frozen=True)
-class Record:
-    """What stands beside a downloaded model."""
-
-    url: str
-    size: int
-    sha256: str
-    mtime_ns: int  # with the size: whether the file is still the one that was checked
-
-    def describes(self, stat: os.stat_result) -> bool:
-        """Whether the file was left alone since."""
-        return (self.size, self.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+_MARK = b"A model that etseg downloaded. `etseg cache clear` removes it.\n"
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Entry:
 
     @classmethod
     def of(cls, url: str) -> Entry:
+        """Logins do not count: they decide who may have a file, and not which one it is."""
         url = without_user(urldefrag(url).url)
         name = unquote(urlsplit(url).path).rpartition("/")[2].removesuffix(".pte")
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:60].strip("_") or "model"
@@ -99,33 +103,49 @@ class Entry:
     def _record(self) -> Path:
         return self.folder / "record.json"
 
+    @property
+    def _mark(self) -> Path:
+        return self.folder / ".etseg"
+
+    def is_ours(self) -> bool:
+        """Whether etseg made the folder."""
+        return _is_folder(self.folder) and read_small(self._mark) == _MARK
+
     def record(self) -> Record | None:
         """What is known about the model; None where nothing is, or nothing that makes sense."""
-        try:
-            return Record(**json.loads(self._record.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
+        content = read_small(self._record)
+        return parse_record(content) if content is not None else None
 
-    def cached(self, url: str, sha256: str | None) -> Path | None:
+    def size(self) -> int | None:
+        """Of the model, in bytes; None without one."""
+        try:
+            found = file_stat(self.model)
+        except OSError:
+            return None
+        return found.st_size if found else None
+
+    def cached(self, sha256: str | None) -> Path | None:
         """The model, if it is there and the one expected. Needs no lock and writes no model.
 
         Raises:
             FileReadError: it is there and cannot be read.
         """
         try:
-            stat = self.model.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise self._unreadable(error) from error
-        record = self.record()
-        if sha256 is None and record is not None and record.describes(stat):
-            return self.model
-        try:
+            found = file_stat(self.model)
+            if found is None:
+                return None
+            record = self.record()
+            if record is None and sha256 is None:
+                _log.warning("%r is not used: what was known about it is lost", str(self.model))
+                return None
+            if record is not None and sha256 is None and record.vouches_for(found):
+                return self.model
             actual = sha256_of(self.model)
         except OSError as error:
-            raise self._unreadable(error) from error
-        expected = sha256 or (record.sha256 if record else actual)
+            raise FileReadError(
+                f"cannot read {str(self.model)!r}: {error.strerror or error}"
+            ) from error
+        expected = sha256 or (record.sha256 if record else "")
         if actual != expected:
             _log.warning(
                 "%r has SHA-256 %s where %s is expected: it is not used",
@@ -134,9 +154,9 @@ class Entry:
                 expected,
             )
             return None
-        if record is None or not record.describes(stat):
+        if record is not None and record.sha256 == actual and not record.vouches_for(found):
             with suppress(OSError):  # a read-only cache is of use too
-                self._write_record(url, actual, stat)
+                self._write_record(record.checked(found), found.st_mode & 0o777)
         return self.model
 
     def fetch(self, url: str, sha256: str | None, progress: Progress, limits: Limits) -> Path:
@@ -147,7 +167,7 @@ class Entry:
             InvalidModelError: what came is no program, or not the one with that SHA-256.
             FileReadError, FileWriteError: the cache directory cannot be used.
         """
-        path = self.cached(url, sha256)
+        path = self.cached(sha256)
         if path is not None:
             return path
         if is_offline():
@@ -156,7 +176,7 @@ class Entry:
                 "unset it, or fetch the model while there is a network: etseg fetch"
             )
         with self.locked(progress):
-            path = self.cached(url, sha256)  # another process may have been faster
+            path = self.cached(sha256)  # another process may have been faster
             if path is not None:
                 return path
             record = self.record()
@@ -175,35 +195,65 @@ class Entry:
     def delete(self) -> int:
         """Removes the model, what is known about it, and what was interrupted. Bytes freed.
 
-        The lock's file stays: without it, those who wait and those who come would hold two locks.
+        What else somebody put into the folder stays, and the folder with it. So does the lock's
+        file: without it, those who wait and those who come would hold two locks.
 
         Raises:
             DownloadError: it is being downloaded (RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS).
             FileWriteError: it cannot be removed.
         """
-        if not self.folder.is_dir():
+        if not self.is_ours():
             return 0
-        freed = 0
-        with self.locked(None), writing(self.folder):
-            for path in sorted(self.folder.iterdir()):
-                freed += path.stat().st_size
-                path.unlink()
-            self.folder.rmdir()
+        with self._lock(None), writing(self.folder):
+            freed = sum(_remove(path) for path in self._files())
+            with suppress(OSError):  # there is something of somebody else's in it
+                self.folder.rmdir()
         return freed
 
+    def _files(self) -> Iterator[Path]:
+        """Every file that an entry may have; the mark is the last."""
+        for path in (*self.partial.files, self._record, self.model, self._mark):
+            yield path.with_name(path.name + ".new")
+            yield path
+
     @contextmanager
-    def locked(self, progress: Progress | None) -> Iterator[None]:
-        """Waits for other processes and threads; without `progress`, does not wait.
+    def locked(self, progress: Progress) -> Iterator[None]:
+        """Makes the folder, and waits for other processes and threads.
+
+        Raises:
+            FileWriteError: there can be no folder or lock: the directory is read-only, ...
+        """
+        with writing(self.folder):
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            self._refuse_links(self.folder.parent, self.folder)
+        with self._lock(progress):
+            with writing(self.folder):
+                self.folder.mkdir(exist_ok=True)
+                if read_small(self._mark) != _MARK:
+                    replace_bytes(self._mark, _MARK, COMMON)
+            yield
+
+    def _refuse_links(self, *paths: Path) -> None:
+        for path in paths:
+            if path.is_symlink():
+                raise FileWriteError(
+                    f"{str(path)!r} is a link, and the cache follows none; set ETSEG_CACHE to the "
+                    "directory that is meant"
+                )
+
+    @contextmanager
+    def _lock(self, progress: Progress | None) -> Iterator[None]:
+        """Without `progress`, does not wait.
 
         Raises:
             DownloadError: somebody has the lock, and `progress` is None.
-            FileWriteError: there can be no lock: the directory is not there, read-only, ...
+            FileWriteError: there can be none.
         """
         import filelock
 
-        lock = filelock.FileLock(self.folder.with_name(self.folder.name + ".lock"))
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder.with_name(self.folder.name + ".lock")
+        self._refuse_links(path)
+        lock = filelock.FileLock(path)
         said = False
         while True:
             try:
@@ -220,7 +270,7 @@ class Entry:
                 said = True
                 progress.report()
             except OSError as error:
-                raise cannot_write(Path(lock.lock_file), error) from error
+                raise cannot_write(path, error) from error
         try:
             yield
         finally:
@@ -229,13 +279,13 @@ class Entry:
     def _download(
         self, url: str, sha256: str | None, progress: Progress, limits: Limits
     ) -> Downloaded:
-        came = download(url, self.partial, progress, limits)
+        came = download(url, self.partial, progress, limits, COMMON)
         if came.resumed and sha256 not in (None, came.sha256):
             _log.warning("%s: resumed, and the SHA-256 is wrong: it starts over", shown(url))
             self.partial.drop()
-            came = download(url, self.partial, progress, limits)
+            came = download(url, self.partial, progress, limits, COMMON)
         try:
-            _check_program(self.partial.path, came.size, url)
+            check_program(self.partial.path, came.size, url)
             if sha256 not in (None, came.sha256):
                 raise InvalidModelError(
                     f"{shown(url)} has SHA-256 {came.sha256}, but {sha256} is expected: it is "
@@ -249,50 +299,39 @@ class Entry:
 
     def _commit(self, url: str, came: Downloaded) -> None:
         """Makes the partial file the model. The last step is the one that counts."""
-        partial = self.partial.path
         with writing(self.model):
-            self._write_record(url, came.sha256, partial.stat())
-            partial.replace(self.model)
+            self._write_record(Record(without_user(url), came.size, came.sha256), COMMON)
+            self.partial.path.replace(self.model)
         self.partial.drop()
 
-    def _write_record(self, url: str, sha256: str, stat: os.stat_result) -> None:
-        record = Record(without_user(url), stat.st_size, sha256, stat.st_mtime_ns)
-        replace_text(self._record, json.dumps(asdict(record), indent=1))
-
-    def _unreadable(self, error: OSError) -> FileReadError:
-        return FileReadError(f"cannot read {str(self.model)!r}: {error.strerror or error}")
+    def _write_record(self, record: Record, mode: int) -> None:
+        replace_bytes(self._record, record.to_bytes(), mode)
 
 
 def entries() -> list[Entry]:
-    """All there are, by name; also those of which there is only a part."""
+    """All that etseg made, by name; also those of which there is only a part."""
+    models = cache_directory() / "models"
+    if not _is_folder(models):
+        return []
     try:
-        folders = sorted((cache_directory() / "models").iterdir())
+        folders = sorted(models.iterdir())
     except OSError:
         return []
-    return [Entry(folder) for folder in folders if folder.is_dir()]
+    return [entry for entry in map(Entry, folders) if entry.is_ours()]
 
 
-def _check_program(path: Path, size: int, url: str) -> None:
-    """Whether a file is an ExecuTorch program and has the length it says it has.
-
-    A proxy's login page is none; and a server may announce fewer bytes than there are.
-    """
+def _is_folder(path: Path) -> bool:
+    """Whether it is one, and no link to one."""
     try:
-        with path.open("rb") as file:
-            head = file.read(40)
-    except OSError as error:
-        raise FileReadError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
-    if not re.match(rb"....ET\d\d", head, re.DOTALL):
-        raise InvalidModelError(
-            f"{shown(url)} is no ExecuTorch program: it starts with {head[:16]!r}. Check the URL"
-        )
-    if head[8:12] != b"eh00" or int.from_bytes(head[12:16], "little") < 32:
-        return  # written before programs said their length
-    program, segments, segment_bytes = (
-        int.from_bytes(head[start : start + 8], "little") for start in (16, 24, 32)
-    )
-    if size < max(program, segments + segment_bytes):
-        raise InvalidModelError(
-            f"{shown(url)} came with {size} bytes, but the program in it has "
-            f"{max(program, segments + segment_bytes)}: the server sends it cut off"
-        )
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _remove(path: Path) -> int:
+    """Removes a file, if it is one. Bytes freed. Raises OSError."""
+    found = file_stat(path)
+    if found is None:
+        return 0
+    path.unlink(missing_ok=True)
+    return found.st_size

@@ -24,6 +24,8 @@ from etseg._errors import DownloadError, ErrorCode
 from etseg._limits import Limits
 from etseg._native import __version__
 
+from .headers import content_length, is_encoded
+
 if TYPE_CHECKING:
     import urllib3  # imported where it is used: `import etseg` needs no network
 
@@ -59,7 +61,7 @@ class Answer:
     def __init__(self, response: urllib3.BaseHTTPResponse, url: str, read_timeout: float) -> None:
         self.status = response.status
         self.headers = response.headers
-        self.encoded = self.headers.get("Content-Encoding", "identity").lower() != "identity"
+        self.encoded = is_encoded(self.headers)
         self._response = response
         self._url = url
         self._read_timeout = read_timeout
@@ -67,8 +69,11 @@ class Answer:
     @property
     def length(self) -> int | None:
         """How many bytes of body are announced; None where that is not said, or not of these."""
-        text = self.headers.get("Content-Length", "")
-        return int(text) if text.isdecimal() and not self.encoded else None
+        try:
+            length = content_length(self.headers.get("Content-Length"))
+        except ValueError as error:
+            raise DownloadError(f"{shown(self._url)} sends no valid answer: {error}") from None
+        return None if self.encoded else length
 
     def blocks(self) -> Iterator[bytes]:
         """The body as it comes.

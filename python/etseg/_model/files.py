@@ -37,7 +37,7 @@ def locate(
     """
     # Imported here: who loads from a path needs neither a lock nor the network.
     from etseg._download.cache import Entry
-    from etseg._download.fetch import Progress
+    from etseg._download.progress import Progress
 
     progress = Progress(on_progress)
     url = url_of(spec.model_source)
@@ -128,7 +128,7 @@ def _bundled(name: str) -> Path:
 
 
 def _check_sha256(path: Path, expected: str) -> None:
-    from etseg._download.fetch import sha256_of
+    from etseg._download.disk import sha256_of
 
     try:
         actual = sha256_of(path)

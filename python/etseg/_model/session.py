@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from etseg import _native
-from etseg._errors import InvalidConfigError, InvalidUserInputError, LabelError
+from etseg._errors import InvalidConfigError, LabelError
 from etseg._images.decode import Pixels
-from etseg._labels import Label, LabelSet
-from etseg._results.result import SegmentationResult
+from etseg._labels import LabelSet
 
 from .catalogue import with_published
 from .files import anchored
@@ -67,46 +68,40 @@ class Session:
         segmenter = _native.Segmenter(model, mean, std, activation, resample)
         return cls(segmenter, spec, source, labels, input_size, output_size)
 
-    def forward(
-        self,
-        pixels: Pixels,
-        classes_of_interest: Iterable[Label],
-        resize: bool,
-        argmax_dtype: np.dtype[Any],
-        out: SegmentationResult | None,
-    ) -> tuple[SegmentationResult, tuple[int, int, int]]:
-        """Segments decoded pixels; also the nanoseconds of preprocess, inference, postprocess.
+    def empty_maps(
+        self, size: tuple[int, int], dtype: np.dtype[Any], members: tuple[IntEnum, ...]
+    ) -> tuple[npt.NDArray[Any], dict[IntEnum, npt.NDArray[Any]]]:
+        """Arrays (H, W) for :meth:`forward` to write into: ARGMAX, and those of the members.
 
         Raises:
-            LabelError: a label that the model does not have.
-            InvalidConfigError: `argmax_dtype` is too small for the model's labels.
-            InvalidUserInputError: `out` is no result, or does not fit.
-            ModuleNotLoadedError: the segmenter was closed before the call's turn.
+            InvalidConfigError: `dtype` is too small for the model's labels.
+            OutOfMemoryError: there is no memory for them.
         """
-        members = self.labels.find_all(classes_of_interest)
-        size = pixels.size if resize else self.output_size
-        if argmax_dtype == np.uint8 and len(self.labels) > 256:
+        if dtype == np.uint8 and len(self.labels) > 256:
             raise InvalidConfigError(
                 f"argmax_dtype is 'uint8', but the model has {len(self.labels)} labels; use 'int32'"
             )
-        if out is None:
-            argmax, *planes = self.segmenter.empty_maps(*size, argmax_dtype, len(members))
-            result = SegmentationResult(
-                self.labels, argmax, dict(zip(members, planes, strict=True))
-            )
-        elif isinstance(out, SegmentationResult):
-            result = out._reused(size, argmax_dtype, self.labels, members)
-        else:
-            raise InvalidUserInputError(
-                f"out is a {type(out).__name__}; expected a result of forward()"
-            )
-        stages = self.segmenter.forward(
-            pixels.array,
-            bgr=pixels.bgr,
-            argmax=result.argmax,
-            probabilities=[(int(member), plane) for member, plane in result._probabilities.items()],
+        argmax, *planes = self.segmenter.empty_maps(*size, dtype, len(members))
+        return argmax, dict(zip(members, planes, strict=True))
+
+    def forward(
+        self,
+        pixels: Pixels,
+        argmax: npt.NDArray[Any],
+        probabilities: Mapping[IntEnum, npt.NDArray[Any]],
+    ) -> tuple[int, int, int]:
+        """Segments decoded pixels into maps, whose size decides what is upsampled.
+
+        Returns:
+            the nanoseconds of preprocess, inference, postprocess.
+
+        Raises:
+            ModuleNotLoadedError: the segmenter was closed before the call's turn.
+        """
+        planes = [(int(member), plane) for member, plane in probabilities.items()]
+        return self.segmenter.forward(
+            pixels.array, bgr=pixels.bgr, argmax=argmax, probabilities=planes
         )
-        return result, stages
 
 
 def _labels_for(spec: ModelSpec, channels: int) -> LabelSet:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from etseg._errors import InvalidConfigError, InvalidModelSourceError
 from etseg._labels import Labels, normalize_labels
@@ -82,6 +82,20 @@ class ModelSpec:
 
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)  # the dataclass is frozen for everybody else
+
+
+class SpecKeywords(TypedDict, total=False):
+    """:class:`ModelSpec` but for its source, as type checkers see it among keywords."""
+
+    name: str | None
+    labels: Labels | None
+    mean: Iterable[float] | None
+    std: Iterable[float] | None
+    activation: Activation | None
+    background: str | int | None
+    resample: Resample | None
+    licence: str | None
+    sha256: str | None
 
 
 def as_spec(model: ModelSpec | Mapping[str, Any] | Source) -> ModelSpec:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
 from html import escape
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from etseg._errors import EtsegError
+from etseg._images.kept import KeptImage
 
 from .grid import at_size
-from .palettes import colours
+from .palettes import Colours
 from .pictures import coloured, painted, rgb_of
-
-if TYPE_CHECKING:
-    from .result import SegmentationResult
+from .shapes import Area
 
 T = TypeVar("T")
 
@@ -30,27 +31,48 @@ MAX_ROWS = 12
 _logger = logging.getLogger("etseg")
 
 
-def or_nothing(make: Callable[[SegmentationResult], T], result: SegmentationResult) -> T | None:
-    """What `make` says of a result; None after an error, so that a notebook shows the text."""
+@dataclass(frozen=True)
+class View:
+    """What there is to show of a result.
+
+    Attributes:
+        indices: of labels, (H, W).
+        colours: of labels.
+        areas: how much of the image each label covers.
+        image: to paint on.
+        image_size: its height and width.
+        caption: what is read out instead of the picture.
+    """
+
+    indices: npt.NDArray[Any]
+    colours: Colours
+    areas: Mapping[IntEnum, Area]
+    image: KeptImage
+    image_size: tuple[int, int]
+    caption: str
+
+
+def or_nothing(make: Callable[[], T]) -> T | None:
+    """What `make` returns; None after an error, so that a notebook shows the text."""
     try:
-        return make(result)
+        return make()
     except Exception:
         _logger.warning("a result cannot be shown as a picture", exc_info=True)
         return None
 
 
-def png(result: SegmentationResult) -> bytes:
+def png(view: View) -> bytes:
     """The picture, as a PNG."""
-    return _encoded(".png", _picture(result)[0])
+    return _encoded(".png", _picture(view)[0])
 
 
-def html(result: SegmentationResult) -> str:
+def html(view: View) -> str:
     """The picture with a legend: the labels that are there, their colours and shares."""
-    picture, why = _picture(result)
+    picture, why = _picture(view)
     kind = "png" if picture.shape[2] == 4 else "jpeg"
     data = base64.b64encode(_encoded(f".{kind}", picture)).decode("ascii")
-    rgb, shown = colours("voc", result._labels, result._background)
-    areas = result.areas()
+    rgb, shown = view.colours
+    areas = view.areas
     present = [member for member, area in areas.items() if area.pixels]
     present.sort(key=lambda member: -areas[member].pixels)
     rows = []
@@ -74,7 +96,7 @@ def html(result: SegmentationResult) -> str:
     return (
         '<div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start">'
         f'<img src="data:image/{kind};base64,{data}" width="{width}" height="{height}" '
-        f'alt="{escape(repr(result))}">'
+        f'alt="{escape(view.caption)}">'
         f'<table style="border-collapse:collapse">{"".join(rows)}</table></div>{note}'
     )
 
@@ -83,26 +105,25 @@ def _percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.001 else "&lt; 0.1%"
 
 
-def _picture(result: SegmentationResult) -> tuple[npt.NDArray[np.uint8], str]:
+def _picture(view: View) -> tuple[npt.NDArray[np.uint8], str]:
     """(H, W, 3) of the overlay; where the image is not at hand, (H, W, 4) of the colours, and why.
 
     Painted at the size that is shown: a photograph of 12 megapixels is not painted in full.
     """
     import cv2
 
-    height, width = result.image_size
+    height, width = view.image_size
     scale = min(1.0, MAX_SIDE / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    table = colours("voc", result._labels, result._background)
-    indices = at_size(result._indices(), size)
+    indices = at_size(view.indices, size)
     try:
-        pixels = result._image.read(None, result.image_size, input_size=size)
+        pixels = view.image.read(None, view.image_size, input_size=size)
     except EtsegError as error:
-        return coloured(indices, table), str(error)
+        return coloured(indices, view.colours), str(error)
     rgb = rgb_of(pixels)
     if rgb.shape[:2] != size:
         rgb = np.asarray(cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
-    return painted(rgb, indices, table, alpha=0.5, outline=True), ""
+    return painted(rgb, indices, view.colours, alpha=0.5, outline=True), ""
 
 
 def _encoded(kind: str, picture: npt.NDArray[np.uint8]) -> bytes:

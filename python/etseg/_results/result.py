@@ -5,44 +5,26 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from numbers import Real
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from etseg._errors import InvalidUserInputError, LabelError
-from etseg._images.kept import KeptImage
 from etseg._labels import ByLabel, Label, LabelSet
 
 from . import saving
 from .grid import Cells, at_size, cells
+from .made import Made, Map, Timings
 from .palettes import Palette, colours
 from .shapes import Area, Contour, areas, box, contours
 
-Map = npt.NDArray[Any]
+if TYPE_CHECKING:
+    from .notebook import View  # of which a program that shows nothing need not know
+
 Image = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Wall-clock time of each stage of one forward, in nanoseconds.
-
-    Attributes:
-        decode: reading and decoding the image; next to nothing for an array.
-        preprocess: resize, normalisation, layout.
-        inference: the program.
-        postprocess: upsampling, activation, argmax.
-        total: the whole call, waiting for its turn included.
-    """
-
-    decode: int
-    preprocess: int
-    inference: int
-    postprocess: int
-    total: int
 
 
 class SegmentationResult(Mapping[IntEnum | str, Map]):
@@ -63,45 +45,33 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
     it now. A pickled result carries its maps, and of the image only a path or URI.
     """
 
-    def __init__(
-        self,
-        labels: LabelSet,
-        argmax: Map,
-        probabilities: dict[IntEnum, Map],
-    ) -> None:
-        self._labels = labels
-        self._argmax = argmax
-        self._probabilities = probabilities
-        # forward() sets these when it is done.
-        self._timings = Timings(0, 0, 0, 0, 0)
-        self._image_size = self.size
-        self._background: int | None = None
-        self._image = KeptImage()
+    def __init__(self, made: Made) -> None:
+        self._made = made
 
     @property
     def argmax(self) -> Map:
         """Index of the most probable label of each pixel, int32 or uint8, (H, W)."""
-        return self._argmax
+        return self._made.argmax
 
     @property
     def labels(self) -> type[IntEnum]:
         """The labels of the model that made this."""
-        return self._labels.enum
+        return self._made.labels.enum
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of every map."""
-        return self._argmax.shape[0], self._argmax.shape[1]
+        return self._made.argmax.shape[0], self._made.argmax.shape[1]
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the image, as a person sees it (EXIF orientation applied)."""
-        return self._image_size
+        return self._made.image_size
 
     @property
     def timings(self) -> Timings:
         """How long each stage took."""
-        return self._timings
+        return self._made.timings
 
     def present_labels(self) -> tuple[IntEnum, ...]:
         """The labels that some pixel of the image has, in the order of their indices.
@@ -110,7 +80,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             InvalidUserInputError: ARGMAX was changed, and holds what is no index.
         """
         areas = self.areas()
-        return tuple(member for member in self._labels.members if areas[member].pixels)
+        return tuple(member for member in self._made.labels.members if areas[member].pixels)
 
     def areas(self) -> Mapping[IntEnum, Area]:
         """How much of the image each label covers; a label that is nowhere has 0 pixels.
@@ -120,13 +90,13 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         Raises:
             InvalidUserInputError: ARGMAX was changed, and holds what is no index.
         """
-        pixels = areas(self._cells(), len(self._labels))
-        total = self._image_size[0] * self._image_size[1]
+        pixels = areas(self._cells(), len(self._made.labels))
+        total = self._made.image_size[0] * self._made.image_size[1]
         return ByLabel(
-            self._labels,
+            self._made.labels,
             {
                 member: Area(int(count), int(count) / total)
-                for member, count in zip(self._labels.members, pixels, strict=True)
+                for member, count in zip(self._made.labels.members, pixels, strict=True)
             },
         )
 
@@ -140,10 +110,10 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             InvalidUserInputError: ARGMAX was changed, and holds what is no index.
         """
         cells = self._cells()
-        pixels = areas(cells, len(self._labels))
+        pixels = areas(cells, len(self._made.labels))
         return ByLabel(
-            self._labels,
-            {member: box(cells, member) for member in self._labels.members if pixels[member]},
+            self._made.labels,
+            {member: box(cells, member) for member in self._made.labels.members if pixels[member]},
         )
 
     def mask(self, label: Label, threshold: float | None = None) -> npt.NDArray[np.bool_]:
@@ -160,7 +130,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         """
         member = self._member(label)
         if threshold is None:
-            return np.asarray(self._argmax == int(member))
+            return np.asarray(self._made.argmax == int(member))
         return np.asarray(self[member] >= _within("threshold", threshold, 1.0))
 
     def contours(self, label: Label, simplify: float = 0.0) -> tuple[Contour, ...]:
@@ -197,7 +167,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
 
         mask = self._image_mask(self._member(label))
         return {
-            "size": list(self._image_size),
+            "size": list(self._made.image_size),
             "counts": rle.compressed(rle.run_lengths(mask)),
         }
 
@@ -218,8 +188,8 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         """
         from . import pictures
 
-        table = colours(palette, self._labels, self._background)
-        return pictures.coloured(at_size(self._indices(), self._image_size), table)
+        table = colours(palette, self._made.labels, self._made.background)
+        return pictures.coloured(at_size(self._indices(), self._made.image_size), table)
 
     def overlay(
         self,
@@ -250,9 +220,9 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         from . import pictures
 
         alpha = _within("alpha", alpha, 1.0)
-        table = colours(palette, self._labels, self._background)
-        indices = at_size(self._indices(), self._image_size)
-        rgb = pictures.rgb_of(self._image.read(image, self._image_size))
+        table = colours(palette, self._made.labels, self._made.background)
+        indices = at_size(self._indices(), self._made.image_size)
+        rgb = pictures.rgb_of(self._made.image.read(image, self._made.image_size))
         return pictures.painted(rgb, indices, table, alpha, bool(outline))
 
     def cutout(self, label: Label, image: object = None) -> Image:
@@ -274,9 +244,9 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         from . import pictures
 
         member = self._member(label)
-        rgb = pictures.rgb_of(self._image.read(image, self._image_size))
-        if member in self._probabilities:
-            return pictures.cut_out(rgb, self._probabilities[member])
+        rgb = pictures.rgb_of(self._made.image.read(image, self._made.image_size))
+        if member in self._made.probabilities:
+            return pictures.cut_out(rgb, self._made.probabilities[member])
         return pictures.cut_out(rgb, self._image_mask(member) * np.uint8(255))
 
     def save(
@@ -311,16 +281,16 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         """
         if saving.kind_of(path, kind) == "arrays":
             arrays = {getattr(key, "name", str(key)): value for key, value in self.items()}
-            arrays["__labels__"] = np.array([member.name for member in self._labels.members])
-            arrays["__image_size__"] = np.array(self._image_size)
+            arrays["__labels__"] = np.array([member.name for member in self._made.labels.members])
+            arrays["__image_size__"] = np.array(self._made.image_size)
             saving.write_to(path, lambda file: saving.write_npz(file, arrays))
             return
-        if len(self._labels) > saving.MAX_COLOURS:
+        if len(self._made.labels) > saving.MAX_COLOURS:
             raise InvalidUserInputError(
-                f"the model has {len(self._labels)} labels, and a PNG with a palette holds "
+                f"the model has {len(self._made.labels)} labels, and a PNG with a palette holds "
                 f"{saving.MAX_COLOURS}; save as .npz"
             )
-        table = colours(palette, self._labels, self._background)
+        table = colours(palette, self._made.labels, self._made.background)
         indices = self._indices()
         saving.write_to(path, lambda file: saving.write_palette_png(file, indices, table.rgb))
 
@@ -330,11 +300,11 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         Raises:
             LabelError: (a KeyError) there is no such label, or its map was not asked for.
         """
-        member = self._labels.find(key)
+        member = self._made.labels.find(key)
         if member is None:
-            return self._argmax
+            return self._made.argmax
         try:
-            return self._probabilities[member]
+            return self._made.probabilities[member]
         except KeyError:
             raise LabelError(
                 f"no probability map of {member.name} was asked for; add it to "
@@ -349,11 +319,11 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
     __hash__ = object.__hash__
 
     def __iter__(self) -> Iterator[IntEnum | str]:
-        yield self._labels.argmax
-        yield from self._probabilities
+        yield self._made.labels.argmax
+        yield from self._made.probabilities
 
     def __len__(self) -> int:
-        return 1 + len(self._probabilities)
+        return 1 + len(self._made.probabilities)
 
     def __repr__(self) -> str:
         keys = ", ".join(getattr(key, "name", str(key)) for key in self)
@@ -364,77 +334,91 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         """For notebooks: a picture of at most 512 pixels a side; None if it cannot be made."""
         from . import notebook
 
-        return notebook.or_nothing(notebook.png, self)
+        return notebook.or_nothing(lambda: notebook.png(self._view()))
 
     def _repr_html_(self) -> str | None:
         """For notebooks: the picture with a legend; None if it cannot be made."""
         from . import notebook
 
-        return notebook.or_nothing(notebook.html, self)
+        return notebook.or_nothing(lambda: notebook.html(self._view()))
+
+    def _view(self) -> View:
+        from . import notebook
+
+        made = self._made
+        return notebook.View(
+            indices=self._indices(),
+            colours=colours("voc", made.labels, made.background),
+            areas=self.areas(),
+            image=made.image,
+            image_size=made.image_size,
+            caption=repr(self),
+        )
 
     def _member(self, label: object) -> IntEnum:
-        member = self._labels.find(label)
+        member = self._made.labels.find(label)
         if member is None:
             raise LabelError(
                 f"{label!r} is the map of all labels' indices, not a label; expected one of them, "
-                f"such as {self._labels.members[0].name!r}"
+                f"such as {self._made.labels.members[0].name!r}"
             )
         return member
 
     def _indices(self) -> Map:
         """ARGMAX, whose values are indices for sure; uint8 where all labels fit."""
-        count = len(self._labels)
-        low, high = int(self._argmax.min()), int(self._argmax.max())
+        count = len(self._made.labels)
+        low, high = int(self._made.argmax.min()), int(self._made.argmax.max())
         if low < 0 or high >= count:
             raise InvalidUserInputError(
                 f"ARGMAX holds {low if low < 0 else high}, but indices go from 0 to {count - 1}: "
                 "the array was changed, or its forward failed; run forward again"
             )
-        return self._argmax.astype(np.uint8, copy=False) if count <= 256 else self._argmax
+        return self._made.argmax.astype(np.uint8, copy=False) if count <= 256 else self._made.argmax
 
     def _cells(self) -> Cells:
-        return cells(self._indices(), self._image_size)
+        return cells(self._indices(), self._made.image_size)
 
     def _image_mask(self, member: IntEnum) -> npt.NDArray[np.uint8]:
         """Ones where the image has a label, (height, width) of the image."""
-        return at_size((self._argmax == int(member)).view(np.uint8), self._image_size)
+        return at_size((self._made.argmax == int(member)).view(np.uint8), self._made.image_size)
 
-    def _done(
-        self,
-        timings: Timings,
-        image_size: tuple[int, int],
-        background: int | None,
-        image: KeptImage,
-    ) -> None:
-        """What forward() knows when the maps are written."""
-        self._timings = timings
-        self._image_size = image_size
-        self._background = background
-        self._image = image
 
-    def _reused(
-        self,
-        size: tuple[int, int],
-        dtype: npt.DTypeLike,
-        labels: LabelSet,
-        members: tuple[IntEnum, ...],
-    ) -> SegmentationResult:
-        """This result, if its arrays fit another forward.
+def result_of(made: Made, out: SegmentationResult | None) -> SegmentationResult:
+    """A new result; or `out`, which from now on is the result of what was made."""
+    if out is None:
+        return SegmentationResult(made)
+    out._made = made
+    return out
 
-        Raises:
-            InvalidUserInputError: they do not; the message says in what.
-        """
-        for what, have, need in (
-            ("size", self.size, size),
-            ("type of ARGMAX", self._argmax.dtype, np.dtype(dtype)),
-            ("labels", self._labels.enum, labels.enum),
-            ("classes", tuple(self._probabilities), members),
-        ):
-            if have != need:
-                raise InvalidUserInputError(
-                    f"out cannot be reused: its {what} is {have}, this call needs {need}"
-                )
-        return self
+
+def maps_to_reuse(
+    out: object,
+    size: tuple[int, int],
+    dtype: npt.DTypeLike,
+    labels: LabelSet,
+    members: tuple[IntEnum, ...],
+) -> tuple[Map, Mapping[IntEnum, Map]]:
+    """The arrays of an earlier result, if they fit another forward: ARGMAX, probabilities.
+
+    Raises:
+        InvalidUserInputError: they do not, or it is no result; the message says in what.
+    """
+    if not isinstance(out, SegmentationResult):
+        raise InvalidUserInputError(
+            f"out is a {type(out).__name__}; expected a result of forward()"
+        )
+    made = out._made
+    for what, have, need in (
+        ("size", out.size, size),
+        ("type of ARGMAX", made.argmax.dtype, np.dtype(dtype)),
+        ("labels", made.labels.enum, labels.enum),
+        ("classes", tuple(made.probabilities), members),
+    ):
+        if have != need:
+            raise InvalidUserInputError(
+                f"out cannot be reused: its {what} is {have}, this call needs {need}"
+            )
+    return made.argmax, made.probabilities
 
 
 def _within(name: str, value: object, most: float) -> float:

@@ -1,28 +1,25 @@
-"""What happens to modules at interpreter exit."""
+"""What happens to models at interpreter exit."""
 
 from __future__ import annotations
 
 import atexit
 import weakref
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from etseg import _native
 
 from . import workers
 
-if TYPE_CHECKING:
-    from etseg._module import ImageSegmentationModule
-
 #: How long calls that run at interpreter exit are waited for, in seconds.
 _PATIENCE = 5.0
 
-_modules: weakref.WeakSet[ImageSegmentationModule] = weakref.WeakSet()
+# Not a WeakSet: this is looked through at exit, while other threads may still load models.
+_segmenters: set[weakref.ref[_native.Segmenter]] = set()
 
 
-def register(module: ImageSegmentationModule) -> None:
-    """From now on until it is collected, `module` is closed at exit."""
-    _modules.add(module)
+def register(segmenter: _native.Segmenter) -> None:
+    """From now on until it is collected, `segmenter` is closed at exit."""
+    _segmenters.add(weakref.ref(segmenter, _segmenters.discard))
 
 
 def _close_all() -> None:
@@ -30,11 +27,11 @@ def _close_all() -> None:
     deadline = monotonic() + _PATIENCE
     workers.finish(deadline)
     _native.refuse_calls()
-    for module in list(_modules):
-        # Not delete(): daemon threads that still call forward() are to be stopped by the native
-        # code, in silence, and not to fail here.
-        if (session := module._session) is not None:
-            session.segmenter.close()
+    for each in list(_segmenters):
+        # The modules keep them: daemon threads that still call forward() are to be stopped by the
+        # native code, in silence, and not to fail because nothing is loaded.
+        if (segmenter := each()) is not None:
+            segmenter.close()
     _native.shut_down(max(deadline - monotonic(), 0))
 
 

@@ -1,69 +1,61 @@
-"""forward() and load() for event loops: on other threads, cancellable."""
+"""Work for event loops: on other threads, cancellable."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Generic, TypeVar
 
-from etseg._errors import EtsegError
-from etseg._labels import Label
-from etseg._model.spec import ModelSpec, Source
-from etseg._results.result import SegmentationResult
+from etseg._errors import EtsegError, InvalidStateError
 
 from .workers import Workers
 
-if TYPE_CHECKING:
-    from etseg._model.session import Session
-    from etseg._module import ImageSegmentationModule
-
 T = TypeVar("T")
 
-#: Threads of a module beside those that its model keeps busy: they read and decode meanwhile.
-_READERS = 2
-#: Loads of this process that may run at the same time. They are no module's: a load that stops
-#: slowly, or waits for a server, is not to hold up the next one.
+#: Works of this process that tell how far they are, as loads do, and may run at the same time.
+#: They are no module's: a load that stops slowly, or waits for a server, is not to hold up the
+#: next one.
 _LOADS = 32
 
 # Not waited for at exit: our own native code sees to that itself, and a server may be silent long.
 _loaders = Workers(at_exit=False)
 
 
-async def forward(
-    module: ImageSegmentationModule,
-    image: object,
-    classes_of_interest: Iterable[Label],
-    resize: bool,
-    *,
-    channel_order: Literal["rgb", "bgr"],
-    out: SegmentationResult | None,
-) -> SegmentationResult:
-    """See :meth:`ImageSegmentationModule.forward_async`."""
-    module._loaded()  # without a model there is nothing to wait for
-    work = partial(
-        module.forward, image, classes_of_interest, resize, channel_order=channel_order, out=out
-    )
-    return await _Call(work).on(module._workers, module.concurrency + _READERS)
+async def run(work: Callable[[], T], workers: Workers, most: int) -> T:
+    """What the work returns or raises, by one of at most `most` threads.
+
+    Raises:
+        InvalidStateError: asyncio does not run here.
+    """
+    return await _Call(work).on(workers, most)
 
 
-async def load(
-    module: ImageSegmentationModule,
-    model: ModelSpec | Mapping[str, Any] | Source,
-    on_download_progress_callback: Callable[[float], object] | None,
-) -> None:
-    """See :meth:`ImageSegmentationModule.load_async`."""
-    call = _Load(module, model, on_download_progress_callback)
-    session = await call.on(_loaders, _LOADS)
-    # Here and not on the other thread: from the await to the end nothing can be cancelled, so that
-    # a load that is cancelled never changes the module.
-    if (old := module._exchange(session)) is not None:
-        try:
-            _loaders.submit(_Closing(old), _LOADS)  # frees megabytes: not for the loop's thread
-        except EtsegError:  # there are no threads any more
-            old.segmenter.close()
+async def run_telling(
+    work: Callable[[Callable[[float], None]], T], callback: Callable[[float], object] | None
+) -> T:
+    """What the work returns or raises; what it tells is passed on to a callback, by the loop.
+
+    Args:
+        work: called with a function that takes how far it is, and raises what it has to raise
+            once nobody waits any more.
+        callback: may be slower than the work: it is told where that is by then. What it raises
+            ends the waiting.
+
+    Raises:
+        InvalidStateError: asyncio does not run here.
+    """
+    return await _TellingCall(work, callback).on(_loaders, _LOADS)
+
+
+def run_behind(work: Callable[[], object]) -> None:
+    """Has something done that raises nothing and nobody waits for."""
+    try:
+        _loaders.submit(_Unawaited(work), _LOADS)
+    except EtsegError:  # there are no threads any more
+        work()
 
 
 class _Call(Generic[T]):
@@ -71,7 +63,13 @@ class _Call(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work: Callable[[], T] | None = work
-        self._loop = asyncio.get_running_loop()
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise InvalidStateError(
+                "no event loop of asyncio runs in this thread; under another framework call the "
+                "method without _async on a thread, as with trio.to_thread.run_sync()"
+            ) from None
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._context = contextvars.copy_context()
         self._result: T | None = None
@@ -127,21 +125,19 @@ class _Call(Generic[T]):
 
 
 class _StoppedError(Exception):
-    """Raised into a download that nobody waits for."""
+    """Raised into work that nobody waits for."""
 
 
-class _Load(_Call["Session"]):
-    """Opening a model; its progress goes to a callback on the loop's thread."""
+class _TellingCall(_Call[T]):
+    """Work that tells how far it is."""
 
     def __init__(
         self,
-        module: ImageSegmentationModule,
-        model: ModelSpec | Mapping[str, Any] | Source,
+        work: Callable[[Callable[[float], None]], T],
         callback: Callable[[float], object] | None,
     ) -> None:
-        super().__init__(partial(module._open, model, self._report))
+        super().__init__(partial(work, self._report))
         self._callback = callback
-        # The callback may be slower than the network: it is told where the download is by then.
         self._latest: deque[float] = deque(maxlen=1)
         self._announced = False
 
@@ -166,14 +162,14 @@ class _Load(_Call["Session"]):
             self._settle(None, error)
 
 
-class _Closing:
-    """Ends a model that was replaced."""
+class _Unawaited:
+    """Work without anybody who waits."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
 
     def run(self) -> None:
-        self._session.segmenter.close()
+        self._work()
 
     def stop(self) -> None:
         pass

@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 
 from etseg._errors import EtsegError, ForkedProcessError, InvalidStateError, InvalidUserInputError
-from etseg._labels import Label
 from etseg._results.result import SegmentationResult
 
 from .crew import Crew, Job
@@ -25,8 +23,6 @@ from .pull import Images
 
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar  # typing has them from 3.11 and 3.13 on
-
-    from etseg._module import ImageSegmentationModule
 
     Item = TypeVar("Item", default=SegmentationResult)
 else:
@@ -70,11 +66,9 @@ class SegmentationStream(Iterator[Item]):
     begun any more, except by a thread that still takes steps: it then works alone.
 
     Args:
-        module: whose forward() is called, for each image.
-        images: an iterable of what forward() takes.
-        classes_of_interest: as for forward(); read now.
-        resize: as for forward().
-        channel_order: likewise.
+        call: makes a result of an image.
+        images: an iterable of what it takes.
+        concurrency: how many calls compute at a time; others read and decode meanwhile.
         look_ahead: the most images taken whose results were not handed out, 1 or more. None:
             twice the number of threads, of which there is one for each core, but at least one and
             at most four for each instance of the module, and one more if there is one instance.
@@ -83,31 +77,20 @@ class SegmentationStream(Iterator[Item]):
     Raises:
         InvalidUserInputError: `images` is no iterable, or one image; or an option is not one of
             those above.
-        LabelError: a label that the model does not have.
-        ModuleNotLoadedError: nothing is loaded.
     """
 
     def __init__(
         self,
-        module: ImageSegmentationModule,
+        call: Callable[[object], SegmentationResult],
         images: Iterable[object],
-        classes_of_interest: Iterable[Label] = (),
-        resize: bool = False,
         *,
-        channel_order: Literal["rgb", "bgr"] = "rgb",
-        look_ahead: int | None = None,
-        on_error: Literal["raise", "yield"] = "raise",
+        concurrency: int,
+        look_ahead: int | None,
+        on_error: Literal["raise", "yield"],
     ) -> None:
-        if not isinstance(classes_of_interest, str) and isinstance(classes_of_interest, Iterable):
-            classes_of_interest = tuple(classes_of_interest)
-        module._loaded().labels.find_all(classes_of_interest)
-        if channel_order not in ("rgb", "bgr"):
-            raise InvalidUserInputError(
-                f"channel_order is {channel_order!r}; expected 'rgb' or 'bgr'"
-            )
         if on_error not in ("raise", "yield"):
             raise InvalidUserInputError(f"on_error is {on_error!r}; expected 'raise' or 'yield'")
-        threads = _threads_for(module.concurrency)
+        threads = _threads_for(concurrency)
         self._look_ahead = _checked_look_ahead(look_ahead, 2 * threads)
         self._yields_errors = on_error == "yield"
         self._images = Images(images)
@@ -116,13 +99,6 @@ class SegmentationStream(Iterator[Item]):
         self._turn = threading.Lock()
         self._owner: int | None = None  # of the turn
         self._process = os.getpid()
-        call = partial(
-            _forward,
-            module,
-            classes=classes_of_interest,
-            resize=resize,
-            channel_order=channel_order,
-        )
         self._crew = Crew(call, min(threads, self._look_ahead))
 
     def __iter__(self) -> Self:
@@ -243,17 +219,6 @@ class SegmentationStream(Iterator[Item]):
             self._turn.release()
         if close is not None:
             close()
-
-
-def _forward(
-    module: ImageSegmentationModule,
-    image: Any,
-    *,
-    classes: Iterable[Label],
-    resize: bool,
-    channel_order: Literal["rgb", "bgr"],
-) -> SegmentationResult:
-    return module.forward(image, classes, resize, channel_order=channel_order)
 
 
 def _threads_for(concurrency: int) -> int:

@@ -6,13 +6,17 @@ import json
 import logging
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import etseg
+from downloading import damage, files
 from etseg import DownloadError, ErrorCode, ImageSegmentationModule, resources
-from etseg._download.cache import Entry
+from etseg._download.cache import Entry, entries
+from etseg._download.disk import sha256_of
+from etseg._download.records import parse_record
 from http_server import PATIENCE, Fault, Server
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -30,13 +34,6 @@ def load(url: str, sha256: str | None = None) -> None:
     with ImageSegmentationModule() as module:
         module.load({"model_source": url, "sha256": sha256})
         module.warmup()
-
-
-def damage(path: Path) -> None:
-    """Changes a byte in the middle."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
 
 
 def test_the_first_download_is_recorded(
@@ -79,14 +76,15 @@ def test_a_damaged_copy_is_not_used_offline(url: str, monkeypatch: pytest.Monkey
         load(url)
 
 
-def test_a_copy_damaged_in_secret_is_found_by_the_sha256_of_the_spec(
-    server: Server, url: str, program: bytes
+@pytest.mark.parametrize("sha256", [None, etseg.SELFIE_SEGMENTATION.sha256])
+def test_a_copy_damaged_in_secret_is_found(
+    server: Server, url: str, program: bytes, sha256: str | None
 ) -> None:
     path = resources.fetch(url)
     before = path.stat()
     damage(path)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    load(url, sha256=etseg.SELFIE_SEGMENTATION.sha256)
+    load(url, sha256=sha256)
     assert path.read_bytes() == program
     assert len(server.requests) == 2
 
@@ -113,16 +111,65 @@ def test_a_copy_that_was_only_touched_stays(server: Server, url: str) -> None:
     assert json.loads(path.with_name("record.json").read_text())["mtime_ns"] == 1
 
 
-@pytest.mark.parametrize("record", [None, "", "{}", "[1]", '{"url": 1, "size": 2}'])
-def test_a_record_that_is_lost(server: Server, url: str, record: str | None) -> None:
-    path = resources.fetch(url).with_name("record.json")
+@pytest.mark.parametrize("record", [None, "", "{}", "[1]", '{"url": 1, "size": 2}', "[" * 9999])
+def test_without_its_record_a_copy_is_not_believed(
+    url: str, record: str | None, program: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = resources.fetch(url)
+    path = model.with_name("record.json")
+    damage(model)
     if record is None:
         path.unlink()
     else:
         path.write_text(record)
+    assert resources.list_downloaded_models() == []
+    with monkeypatch.context() as patch:
+        patch.setenv("ETSEG_OFFLINE", "1")
+        with pytest.raises(DownloadError, match="ETSEG_OFFLINE is set"):
+            load(url)
     load(url)
-    assert len(server.requests) == 1
+    assert model.read_bytes() == program
     assert [model.url for model in resources.list_downloaded_models()] == [url]
+
+
+def test_any_byte_of_a_record_counts(url: str) -> None:
+    """A record that was damaged is none, wherever it was."""
+    content = resources.fetch(url).with_name("record.json").read_bytes()
+    assert parse_record(content) is not None
+    for at in range(len(content)):
+        for flip in (1, 2, 16):
+            changed = bytearray(content)
+            changed[at] ^= flip
+            read = parse_record(bytes(changed))
+            # White space between the fields may be another.
+            assert read in (None, parse_record(content))
+
+
+def test_a_copy_is_hashed_until_its_date_lies_back(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clocks of file systems are coarse: within a tick a file may change and keep its date."""
+    path = resources.fetch(url)
+    found = path.stat()
+    record = parse_record(path.with_name("record.json").read_bytes())
+    assert record is not None
+    looked_at = record.checked(found)
+    written_ns = max(found.st_mtime_ns, found.st_ctime_ns)
+    soon = replace(looked_at, checked_ns=written_ns + 1_000_000_000)
+    late = replace(looked_at, checked_ns=written_ns + 3_000_000_000)
+    assert not soon.vouches_for(found)
+    assert late.vouches_for(found)
+    hashed: list[Path] = []
+
+    def counting(path: Path) -> str:
+        hashed.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr("etseg._download.cache.sha256_of", counting)
+    for record, times in ((soon, 1), (late, 1)):
+        path.with_name("record.json").write_bytes(record.to_bytes())
+        assert resources.fetch(url) == path
+        assert len(hashed) == times
 
 
 def test_one_folder_for_each_url() -> None:
@@ -170,6 +217,7 @@ def test_deletes(server: Server, cache: Path, url: str, program: bytes) -> None:
     assert resources.delete_resources(etseg.SELFIE_SEGMENTATION, __file__) == 0
     assert resources.delete_resources(url, url) >= len(program)
     assert resources.list_downloaded_models() == []
+    assert files(cache) == []
     assert [path.suffix for path in cache.rglob("*") if path.is_file()] == [".lock"]
     module.warmup()  # what is loaded stays
     module.delete()
@@ -199,3 +247,75 @@ def test_does_not_delete_what_is_being_downloaded(
     hold.set()
     thread.join(PATIENCE)
     assert [path.read_bytes() for path in cache.rglob("*.pte")] == [program]
+
+
+# A cache directory that other things are kept in.
+
+
+@pytest.fixture
+def crowded(cache: Path, tmp_path: Path, url: str) -> dict[Path, bytes]:
+    """Files in and around the cache directory that are somebody else's, with their content."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    ours = resources.fetch(url).parent
+    (cache / "models" / "link").symlink_to(elsewhere, target_is_directory=True)
+    (cache / "models" / "linked-0123456789ab").symlink_to(ours, target_is_directory=True)
+    paths = [
+        cache / "models" / "resnet" / "weights.bin",
+        cache / "models" / "resnet" / "record.json",
+        cache / "models" / "resnet-0123456789ab" / "resnet.pte",
+        cache / "models" / "notes.txt",
+        cache / "notes.txt",
+        elsewhere / ".etseg.txt",
+        elsewhere / "record.json",
+    ]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(path.name.encode())
+    return {path: path.name.encode() for path in paths}
+
+
+def test_only_what_etseg_made_is_listed_and_deleted(
+    crowded: dict[Path, bytes], cache: Path, url: str, program: bytes
+) -> None:
+    assert [model.url for model in resources.list_downloaded_models()] == [url]
+    freed = sum(entry.delete() for entry in entries())
+    assert len(program) < freed < len(program) + 2000
+    assert {path: path.read_bytes() for path in crowded} == crowded
+    assert entries() == []
+    assert list(cache.rglob("model*.pte")) == []
+
+
+def test_what_somebody_put_beside_a_model_stays(url: str) -> None:
+    folder = resources.fetch(url).parent
+    (folder / "why.txt").write_text("ours is the better one")
+    (folder / "folder").mkdir()
+    (folder / "partial").symlink_to(folder / "why.txt")
+    resources.delete_resources(url)
+    assert sorted(path.name for path in folder.iterdir()) == ["folder", "partial", "why.txt"]
+    assert resources.delete_resources(url) == 0
+    load(url)
+    assert (folder / "why.txt").read_text() == "ours is the better one"
+
+
+@pytest.mark.parametrize("linked", ["models", "entry", "lock"])
+def test_a_link_is_not_followed(
+    server: Server, cache: Path, tmp_path: Path, program: bytes, linked: str
+) -> None:
+    url = server.add("/model.pte", program)
+    entry = Entry.of(url).folder
+    target = tmp_path / "target"
+    path = {"models": cache / "models", "entry": entry, "lock": entry.with_suffix(".lock")}[linked]
+    path.parent.mkdir(parents=True)
+    if linked == "lock":
+        target.write_text("somebody's")
+    else:
+        target.mkdir()
+    path.symlink_to(target)
+    with pytest.raises(etseg.FileWriteError, match="is a link, and the cache follows none"):
+        load(url)
+    assert entries() == []
+    if linked == "lock":
+        assert target.read_text() == "somebody's"
+    else:
+        assert list(target.iterdir()) == []

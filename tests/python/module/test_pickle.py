@@ -51,7 +51,8 @@ def test_what_is_carried(again: Again) -> None:
     module.load(etseg.ModelSpec(model_source=path_of("logits_c3"), mean=(0.1, 0.2, 0.3), name="it"))
     other = again(module)
     assert other.concurrency == 2
-    assert (other._scaled_decode, other._limits) == (False, limits)
+    assert other._options == module._options
+    assert other._options.limits == limits
     assert other.spec == module.spec
     assert other.labels is module.labels
     expected, result = (each.forward(picture(), [0, 1], resize=True) for each in (module, other))

@@ -212,7 +212,7 @@ def test_a_task_whose_module_cannot_be_opened(method: str, tmp_path: Path) -> No
         """,
         tmp_path,
     )
-    assert output == "FileReadError"  # also in a forked child: it looks for the file first
+    assert output == "FileMissingError"  # also in a forked child: it looks for the file first
 
 
 @pytest.mark.parametrize("call", ["forward", "forward_async"])

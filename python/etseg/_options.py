@@ -1,0 +1,147 @@
+"""Options that several functions take: each said, checked and described once."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict, TypeVar
+
+import numpy as np
+
+from ._errors import InvalidConfigError, InvalidUserInputError
+from ._labels import Label
+from ._limits import Limits
+
+_MAX_CONCURRENCY = 256  # kMaxInstances of the core
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleOptions:
+    """How a module works, whatever is loaded.
+
+    Args:
+        concurrency: how many calls may run at the same time, 1 to 256. They share the mapped file;
+            each costs the memory of one more set of packed weights and buffers. 1 gives the
+            shortest time for one image, as many as there are cores the most images a second.
+        argmax_dtype: type of the ARGMAX maps, "int32" or "uint8". The second is for models with
+            at most 256 labels, and four times smaller.
+        scaled_decode: whether a JPEG much larger than the model's input is decoded at 1/2, 1/4 or
+            1/8 of its size, with at least twice the input left on both sides. The result is the
+            whole image's size all the same; next to that of the whole image's pixels, its last
+            digits differ.
+        limits: how large images and downloads may be, and how long they may take.
+
+    Raises:
+        InvalidConfigError: another `concurrency` or `argmax_dtype`, or `limits` that are none.
+    """
+
+    concurrency: int = 1
+    argmax_dtype: Literal["int32", "uint8"] = "int32"
+    scaled_decode: bool = True
+    limits: Limits = Limits()  # noqa: RUF009  # frozen
+
+    def __post_init__(self) -> None:
+        count, dtype = self.concurrency, self.argmax_dtype
+        whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
+        if not whole or not 1 <= count <= _MAX_CONCURRENCY:
+            raise InvalidConfigError(
+                f"concurrency is {count!r}; expected an int from 1 to {_MAX_CONCURRENCY}"
+            )
+        if dtype not in ("int32", "uint8"):
+            raise InvalidConfigError(f"argmax_dtype is {dtype!r}; expected 'int32' or 'uint8'")
+        if not isinstance(self.limits, Limits):
+            raise InvalidConfigError(f"limits is {self.limits!r}; expected an etseg.Limits")
+        object.__setattr__(self, "concurrency", int(count))
+        object.__setattr__(self, "scaled_decode", bool(self.scaled_decode))
+
+
+class ModuleKeywords(TypedDict, total=False):
+    """:class:`ModuleOptions`, as type checkers see them among a function's keywords."""
+
+    concurrency: int
+    argmax_dtype: Literal["int32", "uint8"]
+    scaled_decode: bool
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """How an image is segmented; :meth:`ImageSegmentationModule.forward` describes it.
+
+    Raises:
+        InvalidUserInputError: there is no such `channel_order`.
+    """
+
+    classes_of_interest: Iterable[Label]
+    resize: bool
+    channel_order: Literal["rgb", "bgr"]
+
+    def __post_init__(self) -> None:
+        if self.channel_order not in ("rgb", "bgr"):
+            raise InvalidUserInputError(
+                f"channel_order is {self.channel_order!r}; expected 'rgb' or 'bgr'"
+            )
+        labels = self.classes_of_interest
+        if not isinstance(labels, str) and isinstance(labels, Iterable):
+            # They are read more than once, and a generator can be read once.
+            object.__setattr__(self, "classes_of_interest", tuple(labels))
+
+    @property
+    def bgr(self) -> bool:
+        """Whether arrays are blue first."""
+        return self.channel_order == "bgr"
+
+
+def shares(*sources: Callable[..., Any]) -> Callable[[T], T]:
+    """Arguments of a function, or class, that others take too: as they describe them.
+
+    A ``**keyword`` becomes the optional arguments of those `sources` that are classes, in what
+    ``inspect.signature`` and so ``help()`` show. What the docstring leaves undescribed is taken
+    from theirs.
+    """
+
+    def change(target: T) -> T:
+        signature = inspect.signature(target)
+        parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        if len(parameters) < len(signature.parameters):
+            parameters += [
+                parameter
+                for source in sources
+                if isinstance(source, type)
+                for parameter in inspect.signature(source).parameters.values()
+                if parameter.default is not parameter.empty
+            ]
+            function: Any = target
+            function.__signature__ = signature.replace(parameters=parameters)
+        if target.__doc__ is not None:  # it is, with python -OO
+            described = {name: text for s in sources for name, text in _described(s.__doc__)}
+            described.update(_described(target.__doc__))
+            texts = [described[p.name] for p in parameters if p.name in described]
+            target.__doc__ = _with_arguments(inspect.cleandoc(target.__doc__), texts)
+        return target
+
+    return change
+
+
+_SECTION = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*\n?|\n)*)", re.MULTILINE)
+_ENTRY = re.compile(r"^ {4}(\w+): .*\n?(?: {5,}.*\n?)*", re.MULTILINE)
+
+
+def _described(doc: str | None) -> list[tuple[str, str]]:
+    """The arguments that a docstring describes: name, and the text with the name."""
+    section = _SECTION.search(inspect.cleandoc(doc or ""))
+    entries = _ENTRY.finditer(section[1] if section else "")
+    return [(entry[1], entry[0].rstrip("\n")) for entry in entries]
+
+
+def _with_arguments(doc: str, entries: list[str]) -> str:
+    text = "\n".join(["Args:", *entries])
+    if section := _SECTION.search(doc):
+        rest = doc[section.end() :]
+        return f"{doc[: section.start()]}{text}\n" + (f"\n{rest}" if rest else "")
+    head, raises, rest = doc.partition("\nRaises:")
+    return f"{head.rstrip()}\n\n{text}\n{raises}{rest}"
