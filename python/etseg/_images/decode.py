@@ -11,37 +11,40 @@ WebP       OpenCV                    EXIF          no      lossy, lossless, alph
                                                            the first of several
 TIFF       OpenCV                    tag 274       no      8 and 16 bits, LZW,
                                                            deflate, JPEG; first page
-AVIF       OpenCV, 4.8 or later      irot, imir    no      8 bits
-GIF        OpenCV, 4.11 or later     has none      no      the first picture
+AVIF       OpenCV                    irot, imir    no      8 bits
+GIF        OpenCV                    has none      no      the first picture
 BMP        OpenCV                    has none      no      palette; from the top too
 JPEG 2000  OpenCV                    has none      no      grey, colour
 PNM        OpenCV                    has none      no      grey, colour
 =========  ========================  ============  ======  ========================
 
-16-bit files keep the high byte. Alpha is dropped; OpenCV blends that of a TIFF onto black. Colour
-profiles are not applied. An image that is cut off is an error; damage that leaves pixels to show is
-not, as in every viewer.
+16-bit files keep the high byte; a PNM of another largest value is scaled. Alpha is dropped; OpenCV
+blends that of a TIFF onto black. Colour profiles are not applied. An image that is cut off is an
+error; damage that leaves pixels to show is not, as in every viewer.
+
+Refused, as OpenCV reads them wrongly or makes room for more than their pixels: TIFF of signed or
+floating-point values, or of a tag that stands twice; AVIF put together of several pictures, and
+JPEG 2000 of the standard's second part, of small code blocks or with subsampled channels.
 
 Why two decoders: OpenCV's reduced modes are as fast as simplejpeg, but its libjpeg and libpng write
 their warnings to stderr, which no setting prevents. simplejpeg says them in an exception, reads
-any buffer, and leaves CMYK to us. PNG files are checked and stripped before OpenCV sees them.
+any buffer, and leaves CMYK to us. What OpenCV gets of a PNG is written anew: see ``formats``.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from etseg._errors import FileReadError, InvalidUserInputError, OutOfMemoryError
 
-from .header import Header, png_chunks, read_header, upright_size
+from .formats import BadHeader, Header, View, read_header, upright_size
 
 _Image = npt.NDArray[np.uint8]
 
@@ -51,9 +54,6 @@ _Image = npt.NDArray[np.uint8]
 _MARGIN = 2
 #: More than any encoder writes; each makes the decoder go over the whole image once more.
 _MAX_SCANS = 100
-
-_PNG_KINDS = {b"IHDR": "H", b"PLTE": "P", b"IDAT": "D", b"IEND": "E"}
-_PNG_PALETTE = 3  # the colour type
 
 
 class Pixels(NamedTuple):
@@ -82,13 +82,7 @@ def decode(
     """
     if not data:
         raise FileReadError(f"cannot decode {origin}: it is empty")
-    header = read_header(data)
-    if header is None:
-        raise FileReadError(
-            f"cannot decode {origin}: it is no image of a known format (JPEG, PNG, WebP, BMP, "
-            f"TIFF, GIF, AVIF, JPEG 2000, PNM), or a damaged one; it starts with "
-            f"{bytes(data[:8])!r}"
-        )
+    header = _header(data, origin)
     if header.height * header.width > max_pixels:
         raise InvalidUserInputError(
             f"{origin} has {header.width}x{header.height} pixels, more than the {max_pixels:,} of "
@@ -100,11 +94,31 @@ def decode(
             array, bgr = _decode_jpeg(data, header, origin, input_size), False
         else:
             array, bgr = _decode_other(data, header, origin), True
+    except BadHeader as error:
+        raise _damaged(data, origin, error) from None
     except MemoryError as error:
         raise OutOfMemoryError(
             f"no memory to decode {origin}, {header.width}x{header.height} pixels"
         ) from error
     return Pixels(_upright(array, header.orientation), bgr, upright_size(header))
+
+
+def _header(data: memoryview, origin: str) -> Header:
+    try:
+        header = read_header(View(data))
+    except BadHeader as error:
+        raise _damaged(data, origin, error) from None
+    if header is None:
+        raise _damaged(data, origin, BadHeader())
+    return header
+
+
+def _damaged(data: memoryview, origin: str, error: BadHeader) -> FileReadError:
+    why = str(error) or (
+        "it is no image of a known format (JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, JPEG 2000, "
+        f"PNM), or a damaged one; it starts with {bytes(data[:8])!r}"
+    )
+    return FileReadError(f"cannot decode {origin}: {why}")
 
 
 def _decode_jpeg(
@@ -126,6 +140,8 @@ def _decode_jpeg(
         )
 
     try:
+        if _size_for_decoder(data) != (header.height, header.width):
+            raise _disagreeing(origin)
         try:
             array = attempt(strict=True)
         except ValueError as error:
@@ -140,15 +156,24 @@ def _decode_jpeg(
             ) from error
         raise FileReadError(f"cannot decode {origin}: {error}") from error
     if array.shape[0] != height or array.shape[1] != width:
-        raise FileReadError(
-            f"cannot decode {origin}: its header and its pixels disagree about the size"
-        )
+        raise _disagreeing(origin)
     # Where the size is no multiple of the factor, the last pixel stands for fewer than the others.
     # Without it, if it stands for less than half: the array then is never half a pixel off.
     array = array[: _rounded(header.height, factor), : _rounded(header.width, factor)]
     if space == "GRAY":
         return array[..., 0]
     return _rgb_of_cmyk(array) if space == "CMYK" else array
+
+
+def _size_for_decoder(data: memoryview) -> tuple[int, int]:
+    """Height and width that the decoder makes room for: it is asked, before it does."""
+    import simplejpeg
+
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    except KeyError as error:  # one that libjpeg-turbo has no name for
+        raise ValueError("unknown subsampling") from error
+    return height, width
 
 
 def _reduction(size: tuple[int, int], input_size: tuple[int, int] | None) -> int:
@@ -183,15 +208,17 @@ def _has_end(data: memoryview) -> bool:
 def _decode_other(data: memoryview, header: Header, origin: str) -> _Image:
     import cv2  # 100 ms to import: only when there is something to decode
 
-    if header.format == "PNG":
-        data = _png_essentials(data, origin)
+    if header.essentials:
+        data = memoryview(header.essentials())
     elif header.format == "WebP" and len(data) < int.from_bytes(data[4:8], "little") + 8:
         raise _cut_off(origin)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    scaled = header.maxval not in (255, 65535)
+    if scaled:
+        flags |= cv2.IMREAD_ANYDEPTH
     try:
         with _quiet():
-            array = cv2.imdecode(
-                np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-            )
+            array = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError from error
@@ -206,32 +233,21 @@ def _decode_other(data: memoryview, header: Header, origin: str) -> _Image:
             f"cannot decode {origin}: its header says {header.width}x{header.height} pixels, but "
             f"it has {array.shape[1]}x{array.shape[0]}"
         )
-    return np.asarray(array, np.uint8)
+    return _scaled(array, header.maxval) if scaled else np.asarray(array, np.uint8)
 
 
-def _png_essentials(data: memoryview, origin: str) -> memoryview:
-    """The file without the chunks that no pixel depends on; itself, if there are none.
+def _scaled(array: npt.NDArray[Any], maxval: int) -> _Image:
+    """From 0..maxval to 0..255; what is above the largest value is white."""
+    table = np.arange(256 if maxval < 256 else 65536, dtype=np.uint32)
+    table = (np.minimum(table, maxval) * 255 + maxval // 2) // maxval
+    scaled: _Image = table.astype(np.uint8)[array]
+    return scaled
 
-    libpng writes to stderr what it thinks of colour profiles, texts and checksums.
-    """
-    kept, order = [data[:8]], ""
-    for kind, start, end in png_chunks(data):
-        if kind[0] & 0x20:  # lower case: nothing depends on it
-            continue
-        checksum = int.from_bytes(data[end - 4 : end], "big")
-        if kind not in _PNG_KINDS or zlib.crc32(data[start + 4 : end - 4]) != checksum:
-            raise FileReadError(f"cannot decode {origin}: its chunk {kind!r} is damaged")
-        if kind == b"PLTE" and data[25] != _PNG_PALETTE:
-            continue  # a suggestion
-        kept.append(data[start:end])
-        order += _PNG_KINDS[kind]
-    if not order.endswith("E"):
-        raise _cut_off(origin)
-    if not re.fullmatch("HPD+E" if data[25] == _PNG_PALETTE else "HD+E", order):
-        raise FileReadError(f"cannot decode {origin}: its chunks are not in order, or incomplete")
-    if sum(map(len, kept)) == len(data):
-        return data
-    return memoryview(b"".join(kept))
+
+def _disagreeing(origin: str) -> FileReadError:
+    return FileReadError(
+        f"cannot decode {origin}: its header and its pixels disagree about the size"
+    )
 
 
 def _cut_off(origin: str) -> FileReadError:

@@ -28,7 +28,7 @@ from etseg._uris import path_of_file_uri, scheme_of
 
 from .arrays import as_array, is_array, is_pil, pil_array, pixels_of
 from .decode import Pixels, decode
-from .header import is_known
+from .formats import is_known
 from .text import EXPECTED, is_data_uri, of_base64, of_data_uri, shown
 
 _Bytes = bytes | bytearray | memoryview

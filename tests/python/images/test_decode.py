@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from PIL import Image as Pil
 from PIL import features
 
 import etseg
+from etseg._images.source import source_of
 from eyes import Pixels, encoded, eyes, png16, png_chunk, seen, smooth, stored_for, tiff16
 from programs import picture
 
@@ -229,9 +232,6 @@ def test_first_page(module: etseg.ImageSegmentationModule) -> None:
 
 def test_interlaced_png(module: etseg.ImageSegmentationModule) -> None:
     # Pillow writes none: seven passes by hand.
-    import struct
-    import zlib
-
     raw = b""
     for top, left, down, right in [
         (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
@@ -256,6 +256,171 @@ def test_what_libpng_would_complain_about(module: etseg.ImageSegmentationModule)
     ]
     noisy = data[:after_head] + b"".join(odd) + data[after_head:]
     assert apart(seen(module, noisy), picture()) == 0
+
+
+@pytest.mark.parametrize("maxval", [1, 7, 100, 254, 255, 256, 1000, 65534, 65535])
+@pytest.mark.parametrize("kind", [2, 3, 5, 6])
+def test_pnm_of_any_largest_value(
+    module: etseg.ImageSegmentationModule, kind: int, maxval: int
+) -> None:
+    image = picture() if kind in (3, 6) else picture()[..., 0]
+    stored = np.rint(image / 255 * maxval).astype(np.uint32)
+    if kind in (2, 3):
+        pixels = b" ".join(b"%d" % value for value in stored.ravel())
+    else:
+        pixels = stored.astype(">u2" if maxval > 255 else np.uint8).tobytes()
+    data = b"P%d 40 24 %d\n" % (kind, maxval) + pixels
+    expected = ((stored * 255 + maxval // 2) // maxval).astype(np.uint8)
+    if kind in (2, 5):
+        expected = np.repeat(expected[..., None], 3, axis=2)
+    assert apart(seen(module, data), expected) <= (maxval == 65535)  # that keeps the high byte
+
+
+def test_pnm_above_its_largest_value_is_white(module: etseg.ImageSegmentationModule) -> None:
+    assert (seen(module, b"P5 40 24 100\n" + b"\xff" * 960) == 255).all()
+
+
+@pytest.mark.parametrize("maxval", [0, 65536, 10**30])
+def test_pnm_of_a_largest_value_that_cannot_be(
+    module: etseg.ImageSegmentationModule, maxval: int
+) -> None:
+    with pytest.raises(etseg.FileReadError, match="cannot decode"):
+        module.forward(b"P5 40 24 %d\n" % maxval + bytes(2000))
+
+
+@pytest.mark.parametrize("sample_format", [2, 3])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiff_of_no_set_range(
+    module: etseg.ImageSegmentationModule, sample_format: int, bits: int
+) -> None:
+    data = _with_tag(tiff16(picture()[..., 0].astype(np.uint16)), (339, 3, 1, sample_format))
+    data = data.replace(
+        struct.pack("<HHIHH", 258, 3, 1, 16, 0), struct.pack("<HHIHH", 258, 3, 1, bits, 0)
+    )
+    with pytest.raises(etseg.FileReadError, match="signed or floating-point"):
+        module.forward(data)
+    unsigned = _with_tag(tiff16(picture()[..., 0].astype(np.uint16)), (339, 3, 1, 1))
+    module.forward(unsigned)
+
+
+def _with_tag(tiff: bytes, tag: tuple[int, int, int, int]) -> bytes:
+    """A TIFF whose only directory is its end, with one more entry."""
+    (start,) = struct.unpack_from("<I", tiff, 4)
+    (count,) = struct.unpack_from("<H", tiff, start)
+    entries = tiff[start + 2 : start + 2 + 12 * count] + struct.pack("<HHII", *tag)
+    return tiff[:start] + struct.pack("<H", count + 1) + entries + bytes(4)
+
+
+class PluginImage(Pil.Image):
+    """As plugins of Pillow have them: of a module that is none of PIL's."""
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "RGB", "L", "1", "LA"])
+def test_pil_images_of_a_plugins_class(module: etseg.ImageSegmentationModule, mode: str) -> None:
+    image = Pil.fromarray(smooth()).convert(mode)
+    plugin = PluginImage()
+    plugin.__dict__.update(image.__dict__)
+    assert type(plugin).__module__.partition(".")[0] != "PIL"
+    assert apart(seen(module, plugin), np.asarray(image.convert("RGB"))) == 0
+    exif = Pil.Exif()
+    exif[0x0112] = 3
+    plugin.getexif = lambda: exif  # type: ignore[method-assign]
+    assert apart(seen(module, plugin), np.asarray(image.convert("RGB"))[::-1, ::-1]) == 0
+    with (
+        eyes(limits=etseg.Limits(max_pixels=100)) as careful,
+        pytest.raises(etseg.InvalidUserInputError, match="max_pixels"),
+    ):
+        careful.forward(plugin)
+
+
+@needs_avif
+def test_alpha_of_avif_is_dropped(module: etseg.ImageSegmentationModule) -> None:
+    alpha = np.arange(24 * 40).reshape(24, 40, 1) % 255 + 1
+    rgba = np.concatenate([smooth(), alpha.astype(np.uint8)], axis=2)
+    assert apart(seen(module, encoded(rgba, "AVIF", quality=95)), smooth()) <= 12
+
+
+@needs_avif
+def test_the_still_picture_of_a_moving_avif(module: etseg.ImageSegmentationModule) -> None:
+    second = Pil.fromarray(255 - smooth())
+    data = encoded(smooth(), "AVIF", quality=95, save_all=True, append_images=[second])
+    assert data[8:12] == b"avis"
+    assert apart(seen(module, data), smooth()) <= 12
+
+
+@pytest.mark.parametrize("colours", [1, 2, 3, 200])
+def test_a_palette_that_lacks_colours(module: etseg.ImageSegmentationModule, colours: int) -> None:
+    """What it lacks is black, and nothing is said about it."""
+    head = struct.pack(">IIBBBBB", 40, 24, 8, 3, 0, 0, 0)
+    rows = b"".join(b"\0" + bytes(range(row, row + 40)) for row in range(24))
+    palette = bytes(range(1, 251)) * 3
+    data = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head)
+    data += png_chunk(b"PLTE", palette[: 3 * colours])
+    data += png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    got = seen(module, data)
+    index = np.arange(24)[:, None] + np.arange(40)
+    table = np.zeros((256, 3), np.uint8)
+    table[:colours] = np.frombuffer(palette[: 3 * colours], np.uint8).reshape(-1, 3)
+    assert apart(got, table[index]) == 0
+
+
+def _bad_pngs() -> dict[str, bytes]:
+    """PNG files whose checksums are right, and that libpng has something to say about."""
+
+    def png(head: tuple[int, ...], raw: bytes, *others: bytes, level: int = 9) -> bytes:
+        chunks = [png_chunk(b"IHDR", struct.pack(">IIBBBBB", *head)), *others]
+        chunks += [png_chunk(b"IDAT", zlib.compress(raw, level)), png_chunk(b"IEND", b"")]
+        return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+    grey = (40, 24, 8, 0, 0, 0, 0)
+    rows = [b"\0" + bytes(40)] * 24
+    good = b"".join(rows)
+    return {
+        "a filter that does not exist": png(grey, good[:-41] + b"\5" + bytes(40)),
+        "the first filter": png(grey, b"\xff" + good[1:]),
+        "too few pixels": png(grey, good[:-1]),
+        "no pixels": png(grey, b""),
+        "a depth that does not exist": png((40, 24, 3, 0, 0, 0, 0), good),
+        "a depth that the colour has not": png((40, 24, 1, 2, 0, 0, 0), good),
+        "a colour that does not exist": png((40, 24, 8, 5, 0, 0, 0), good),
+        "a compression that does not exist": png((40, 24, 8, 0, 1, 0, 0), good),
+        "a set of filters that does not exist": png((40, 24, 8, 0, 0, 64, 0), good),
+        "an interlacing that does not exist": png((40, 24, 8, 0, 0, 0, 2), good),
+        "a side beyond libpng's limit": png((1_000_001, 1, 1, 0, 0, 0, 0), bytes(125_002)),
+        "a palette of no colours": png((40, 24, 8, 3, 0, 0, 0), good, png_chunk(b"PLTE", b"")),
+        "a palette of thirds": png((40, 24, 8, 3, 0, 0, 0), good, png_chunk(b"PLTE", b"abcd")),
+        "a palette of too many": png((40, 24, 1, 3, 0, 0, 0), good, png_chunk(b"PLTE", b"abc" * 3)),
+        "no deflate": png(grey, good).replace(zlib.compress(good, 9), b"nonsense"),
+        "a critical chunk that does not exist": png(grey, good, png_chunk(b"NONE", b"")),
+    }
+
+
+@pytest.mark.parametrize("name", _bad_pngs())
+def test_png_that_libpng_would_complain_about(
+    module: etseg.ImageSegmentationModule, name: str
+) -> None:
+    with pytest.raises(etseg.FileReadError, match="cannot decode"):
+        module.forward(_bad_pngs()[name])
+
+
+def test_png_with_more_than_its_pixels(module: etseg.ImageSegmentationModule) -> None:
+    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 24, 8, 2, 0, 0, 0))
+    rows = b"".join(b"\0" + row.tobytes() for row in picture())
+    pixels = zlib.compress(rows + bytes(100_000)) + b"and more"
+    half = len(pixels) // 2
+    parts = [png_chunk(b"IDAT", part) for part in (b"", pixels[:half], b"", pixels[half:])]
+    data = b"\x89PNG\r\n\x1a\n" + head + b"".join(parts) + png_chunk(b"IEND", b"")
+    assert apart(seen(module, data), picture()) == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 9), (300, 500), (700, 350)])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "1", "P"])
+def test_png_of_many_sizes(size: tuple[int, int], mode: str) -> None:
+    """Rows that end with blocks of the written file, and in the middle of them."""
+    image = Pil.fromarray(np.random.default_rng(5).integers(0, 256, (*size, 3), np.uint8))
+    image = image.convert(mode)
+    pixels = source_of(encoded(image, "PNG")).pixels(None).array[..., ::-1]
+    np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")))
 
 
 def test_bytes_behind_the_image(module: etseg.ImageSegmentationModule) -> None:

@@ -8,12 +8,13 @@ import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image as Pil
+from PIL import features
 
 import etseg
 from eyes import encoded, eyes, png16, png_chunk, seen, smooth
@@ -165,6 +166,7 @@ def test_arrays_are_in_memory_already() -> None:
         seen(module, smooth())
 
 
+@cache
 def _bombs() -> dict[str, bytes]:
     """Files of a few hundred bytes that claim 50000x50000 pixels or so."""
     jpeg = bytearray(encoded(smooth(), "JPEG"))
@@ -186,6 +188,7 @@ def _bombs() -> dict[str, bytes]:
     jpeg2000 = bytearray(encoded(smooth(), "JPEG2000"))
     size = jpeg2000.index(b"\xff\x4f\xff\x51") + 8
     jpeg2000[size : size + 8] = struct.pack(">II", 50000, 50000)  # the boxes still say 40x24
+    jpeg2000[size + 16 : size + 24] = struct.pack(">II", 50000, 50000)
     return {
         "jpeg": bytes(jpeg),
         "png": png,
@@ -195,6 +198,10 @@ def _bombs() -> dict[str, bytes]:
         "tiff": bytes(tiff),
         "jpeg2000": bytes(jpeg2000),
         "ppm": b"P6\n# a comment\n50000 50000\n255\n" + bytes(100),
+        "ppm, zeros": b"P6\n0000000000050000 0000000000050000\n255\n" + bytes(100),
+        "bmp of OS/2": b"BM"
+        + struct.pack("<IIIIHHHH", 0, 0, 26, 12, 65535, 65535, 1, 24)
+        + bytes(9),
     }
 
 
@@ -208,6 +215,84 @@ def test_bombs(module: etseg.ImageSegmentationModule, kind: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
         tracemalloc.stop()
+
+
+def _tiff(*tags: tuple[int, int, int]) -> bytes:
+    """A grey TIFF of 10x10 pixels, with further tags behind those it needs: tag, type, value."""
+    needed = [(256, 3, 10), (257, 3, 10), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8)]
+    needed += [(277, 3, 1), (278, 3, 10), (279, 4, 100)]
+    entries = [struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in (*needed, *tags)]
+    head = b"II*\0" + struct.pack("<I", 108) + bytes(100)
+    return head + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+
+
+def _jpeg2000(at: int, form: str, *values: int, **options: object) -> bytes:
+    """A codestream in which something else stands at one place."""
+    data = bytearray(encoded(smooth(600, 600), "JPEG2000", no_jp2=True, **options))
+    struct.pack_into(form, data, at, *values)
+    return bytes(data)
+
+
+def _coding(**options: object) -> bytes:
+    return encoded(smooth(), "JPEG2000", no_jp2=True, **options)
+
+
+@cache
+def _liars() -> dict[str, tuple[bytes, str]]:
+    """Files that say one size where a reader looks, and make their decoder take another."""
+    avif = encoded(smooth(), "AVIF") if features.check("avif") else b""
+    sizes = avif.find(b"ispe") + 8
+    jp2 = encoded(smooth(), "JPEG2000")
+    small = jp2[jp2.index(b"\xff\x4f\xff\x51") :]
+    large = bytearray(jp2)
+    size = jp2.index(b"\xff\x4f\xff\x51") + 8
+    large[size : size + 8] = large[size + 16 : size + 24] = struct.pack(">II", 9999, 9999)
+    decoy = struct.pack(">I4s", 8 + len(small), b"free") + small
+    coding = _coding().index(b"\xff\x52")
+    return {
+        "TIFF whose height stands twice": (_tiff((257, 4, 50_000)), "stands twice"),
+        "TIFF of large tiles": (_tiff((322, 4, 8192), (323, 4, 8192)), "tiles"),
+        "TIFF of many channels": (_tiff()[:-4].replace(
+            struct.pack("<HHII", 277, 3, 1, 1), struct.pack("<HHII", 277, 3, 1, 5)
+        ) + bytes(4), "channels"),
+        "TIFF of light": (_tiff()[:-4].replace(
+            struct.pack("<HHII", 262, 3, 1, 1), struct.pack("<HHII", 262, 3, 1, 32845)
+        ) + bytes(4), "photometric"),
+        "AVIF whose boxes say less": (
+            avif[:sizes] + struct.pack(">II", 4, 4) + avif[sizes + 8 :], "disagree about the size"
+        ),
+        "JPEG 2000 behind a decoy": (bytes(large[:32]) + decoy + bytes(large[32:]), "max_pixels"),
+        "JPEG 2000 of tiny tiles": (_jpeg2000(24, ">II", 1, 1), "too many"),
+        "JPEG 2000 of tiny precincts": (
+            encoded(smooth(600, 600), "JPEG2000", no_jp2=True, precinct_size=(4, 4)), "too many"
+        ),
+        "JPEG 2000 of tiny blocks": (_jpeg2000(coding + 10, "BB", 0, 0), "16x16"),
+        "JPEG 2000 of many layers": (
+            _jpeg2000(coding + 6, ">H", 65535, precinct_size=(64, 64)), "too many"
+        ),
+        "JPEG 2000 with a size in a comment that is none": (
+            small[:43 + 8] + b"\xff\x30\0\x04\xff\x51" + small[43 + 8 :], "extensions"
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _liars())
+def test_a_file_that_says_two_sizes(name: str) -> None:
+    """Each is refused before anything is decoded."""
+    data, word = _liars()[name]
+    if "AVIF" in name and not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    with (
+        limited(max_pixels=1_000_000) as module,
+        pytest.raises((etseg.FileReadError, etseg.InvalidUserInputError), match=word),
+    ):
+        module.forward(data)
+
+
+def test_the_honest_twins_of_the_liars(module: etseg.ImageSegmentationModule) -> None:
+    module.forward(_tiff())
+    for data in (_coding(), _coding(precinct_size=(64, 64)), _coding(quality_layers=[9, 5, 2])):
+        module.forward(data)
 
 
 def test_the_header_of_a_frame_binds_the_pixels() -> None:
