@@ -20,8 +20,8 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/isa.h"
-#include "postprocess_runner.h"
+#include "etseg/isa.h"
+#include "etseg/postprocess.h"
 
 namespace {
 
@@ -178,7 +178,7 @@ void measure(const Case& item, const std::vector<float>& logits, int rounds) {
   for (const etseg::Isa isa : etseg::supported_isas()) {
     if (forced != nullptr && std::strcmp(forced, etseg::isa_name(isa)) != 0) continue;
     for (int threads : {1, 2}) {
-      etseg::PostprocessRunner runner(item.activation, isa);
+      etseg::Postprocessor runner(item.activation, isa);
       const etseg::SerialExecutor serial;
       std::optional<TwoThreads> two;  // its second thread is busy even when it waits
       if (threads == 2) two.emplace();

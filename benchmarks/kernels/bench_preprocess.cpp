@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "kernels/isa.h"
-#include "resizer.h"
+#include "etseg/isa.h"
+#include "preprocess/resampler.h"
 
 namespace {
 
@@ -98,8 +98,8 @@ int main(int argc, char** argv) {
       for (const std::int64_t size : {257, 256}) {
         for (const etseg::Isa isa : etseg::supported_isas()) {
           std::vector<float> out(static_cast<std::size_t>(3 * size * size));
-          const etseg::Target target = {size, size, {1, 1, 1}, {0, 0, 0}, out.data()};
-          const auto resizer = etseg::make_resizer(resample, isa);
+          const etseg::ResampleTarget target = {size, size, {1, 1, 1}, {0, 0, 0}, out.data()};
+          const auto resampler = etseg::make_resampler(resample, isa);
           std::vector<double> copied, single, twice;
           for (int i = -1; i < rounds; ++i) {
             if (i == 0) {  // the round before allocated
@@ -114,8 +114,8 @@ int main(int argc, char** argv) {
                 std::memcpy(copy.data() + from, image.data() + from, to - from);
               });
             }));
-            single.push_back(milliseconds([&] { resizer->run(view, target, one); }));
-            twice.push_back(milliseconds([&] { resizer->run(view, target, two); }));
+            single.push_back(milliseconds([&] { resampler->run(view, target, one); }));
+            twice.push_back(milliseconds([&] { resampler->run(view, target, two); }));
           }
           const double reference = median(copied);
           for (int threads : {1, 2}) {

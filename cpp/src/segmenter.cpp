@@ -25,7 +25,7 @@ Status check_options(const ModelInfo& info, const SegmenterOptions& options) {
             "activation 'softmax' over one output channel is 1 everywhere; use 'sigmoid' for a "
             "logit, or 'none' for a probability"};
   }
-  return active_isa().status();
+  return {};
 }
 
 class Stopwatch {
@@ -45,7 +45,7 @@ class Stopwatch {
 
 class Segmenter::Impl {
  public:
-  Impl(std::vector<std::unique_ptr<Model>> models, const SegmenterOptions& options,
+  Impl(std::vector<std::unique_ptr<Model>> models, const SegmenterOptions& options, Isa isa,
        const Executor& executor, std::function<Status()> process_check)
       : info_(models.front()->info()),
         process_check_(std::move(process_check)),
@@ -53,8 +53,9 @@ class Segmenter::Impl {
         queue_(models.size()) {
     instances_.reserve(models.size());
     for (std::unique_ptr<Model>& model : models) {
-      instances_.push_back(std::unique_ptr<Instance>(new Instance{
-          std::move(model), Preprocessor(options.preprocess), Postprocessor(options.activation)}));
+      instances_.push_back(std::unique_ptr<Instance>(
+          new Instance{std::move(model), Preprocessor(options.preprocess, isa),
+                       Postprocessor(options.activation, isa)}));
     }
   }
 
@@ -135,9 +136,11 @@ Result<std::shared_ptr<Segmenter>> Segmenter::create(std::vector<std::unique_ptr
                                                      std::function<Status()> process_check) {
   if (models.empty()) return Status(Code::kInvalidState, "a segmenter needs at least one model");
   ETSEG_RETURN_IF_ERROR(check_options(models.front()->info(), options));
+  const Result<Isa>& isa = active_isa();
+  if (!isa.ok()) return isa.status();
   try {
-    auto impl =
-        std::make_unique<Impl>(std::move(models), options, executor, std::move(process_check));
+    auto impl = std::make_unique<Impl>(std::move(models), options, isa.value(), executor,
+                                       std::move(process_check));
     return std::shared_ptr<Segmenter>(new Segmenter(std::move(impl)));
   } catch (const std::bad_alloc&) {
     return Status(Code::kOutOfMemory, "out of memory while preparing the model");

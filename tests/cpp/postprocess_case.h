@@ -9,9 +9,8 @@
 #include <vector>
 
 #include "check.h"
+#include "etseg/isa.h"
 #include "etseg/postprocess.h"
-#include "kernels/isa.h"
-#include "postprocess_runner.h"
 #include "slow_postprocess.h"
 
 struct Size {
@@ -59,18 +58,18 @@ inline Field smooth(std::int64_t channels, Size size, float range, unsigned seed
 }
 
 template <typename T>
-struct LineAllocator {
+struct CacheLineAllocator {
   using value_type = T;
   static constexpr std::align_val_t kLine{64};
-  LineAllocator() = default;
+  CacheLineAllocator() = default;
   template <typename U>
-  explicit LineAllocator(const LineAllocator<U>&) {}
+  explicit CacheLineAllocator(const CacheLineAllocator<U>&) {}
   T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), kLine)); }
   void deallocate(T* memory, std::size_t) { ::operator delete(memory, kLine); }
-  bool operator==(const LineAllocator&) const = default;
+  bool operator==(const CacheLineAllocator&) const = default;
 };
 template <typename T>
-using LineVector = std::vector<T, LineAllocator<T>>;
+using CacheLineVector = std::vector<T, CacheLineAllocator<T>>;
 
 // The maps of one run, between guards. They begin `shift` elements behind the start of a cache
 // line: 4 as numpy's large arrays do.
@@ -79,8 +78,8 @@ struct Maps {
   Size size;
   etseg::LabelType type;
   std::size_t label_begin, plane_begin;
-  LineVector<std::uint8_t> label_bytes;
-  std::vector<LineVector<float>> plane_values;
+  CacheLineVector<std::uint8_t> label_bytes;
+  std::vector<CacheLineVector<float>> plane_values;
   std::vector<etseg::ProbabilityPlane> planes;
 
   Maps(Size s, etseg::LabelType t, const std::vector<std::int64_t>& labels, std::size_t shift = 4)

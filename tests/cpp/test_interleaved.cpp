@@ -10,7 +10,7 @@
 using etseg::Activation;
 using etseg::Isa;
 using etseg::LabelType;
-using etseg::PostprocessRunner;
+using etseg::Postprocessor;
 
 namespace {
 
@@ -54,7 +54,7 @@ void check_equal(const Field& field, Activation activation, Size target,
                  const std::vector<std::int64_t>& labels, LabelType type = LabelType::kInt32) {
   const Interleaved interleaved(field);
   for (Isa isa : etseg::supported_isas()) {
-    PostprocessRunner runner(activation, isa);
+    Postprocessor runner(activation, isa);
     Maps planar(target, type, labels);
     CHECK(runner.run(field.view(), planar.target(), etseg::SerialExecutor()).ok());
     for (int threads : {1, 2, 3}) {
@@ -135,7 +135,7 @@ TEST(non_finite_and_huge) {
 TEST(layouts_and_sizes_take_turns_on_one_runner) {
   const Field large = noise(21, {40, 50}, 3.0F, 1), small = noise(5, {9, 11}, 3.0F, 2);
   const Interleaved large_last(large), small_last(small);
-  PostprocessRunner runner(Activation::kSoftmax, etseg::supported_isas().back());
+  Postprocessor runner(Activation::kSoftmax, etseg::supported_isas().back());
   for (int round = 0; round < 2; ++round) {
     for (const auto& [field, last] : {std::pair{&large, &large_last}, {&small, &small_last}}) {
       for (Size target : {field->size, Size{70, 33}}) {

@@ -1,5 +1,5 @@
 // Which instruction set is chosen, and what is said when it cannot be.
-#include "kernels/isa.h"
+#include "etseg/isa.h"
 
 #include <cstdlib>
 #include <set>

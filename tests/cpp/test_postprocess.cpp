@@ -7,7 +7,7 @@
 using etseg::Activation;
 using etseg::Isa;
 using etseg::LabelType;
-using etseg::PostprocessRunner;
+using etseg::Postprocessor;
 
 namespace {
 
@@ -20,7 +20,7 @@ double tie_for(float range) { return 1e-5 * std::max(1.0, static_cast<double>(ra
 void check_case(Isa isa, const Field& field, Activation activation, Size size, LabelType type,
                 const std::vector<std::int64_t>& labels, double tolerance, double tie,
                 std::int64_t past_caches) {
-  PostprocessRunner runner(activation, isa, past_caches);
+  Postprocessor runner(activation, isa, past_caches);
   Maps serial(size, type, labels);
   CHECK(runner.run(field.view(), serial.target(), etseg::SerialExecutor()).ok());
   compare(field, activation, serial, tolerance, tie);
@@ -132,7 +132,7 @@ TEST(smooth_cells_of_unlikely_classes) {
       for (std::int64_t y = 0; y < 18; ++y) {
         for (std::int64_t x = 0; x < 21; ++x) field.at(1, y, x) -= depth;
       }
-      PostprocessRunner runner(Activation::kSoftmax, isa);
+      Postprocessor runner(Activation::kSoftmax, isa);
       Maps maps({200, 170}, LabelType::kInt32, {0, 1, 2});
       CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
       const SlowPostprocess twin(field.view(), Activation::kSoftmax, 200, 170);
@@ -161,7 +161,7 @@ TEST(extreme_logits) {
         const double tie = std::max(1e-5, static_cast<double>(range) * 1e-6);
         // Beyond 2^126 logits count as 2^126: labels there may be ties that the twin knows apart.
         if (range > 8e37F) {
-          PostprocessRunner runner(Activation::kSoftmax, isa);
+          Postprocessor runner(Activation::kSoftmax, isa);
           Maps maps(target, LabelType::kInt32, {0, 5});
           CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
           for (std::size_t i = 0; i < maps.pixels(); ++i) {

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "etseg/postprocess.h"
-#include "kernels/postprocess_kernels.h"
+#include "kernels/kernels.h"
 #include "postprocess_case.h"
 #include "thread_executor.h"
 
@@ -14,7 +14,7 @@ using etseg::Activation;
 using etseg::Code;
 using etseg::Isa;
 using etseg::LabelType;
-using etseg::PostprocessRunner;
+using etseg::Postprocessor;
 
 namespace {
 
@@ -53,7 +53,7 @@ class AtTheEdge {
 
 TEST(exponential) {
   for (Isa isa : etseg::supported_isas()) {
-    const auto exp = etseg::postprocess_kernels(isa).exp;
+    const auto exp = etseg::kernels_for(isa).postprocess.exp;
     std::vector<float> x;
     for (float v = -87.0F; v < 88.0F; v += 1.37e-4F) x.push_back(v);
     std::vector<float> y(x.size());
@@ -79,7 +79,7 @@ TEST(ties_go_to_the_lowest_index) {
   for (Isa isa : etseg::supported_isas()) {
     for (Size target : kTargets) {
       for (Activation activation : {Activation::kSoftmax, Activation::kNone}) {
-        PostprocessRunner runner(activation, isa);
+        Postprocessor runner(activation, isa);
         const Field constant(7, {19, 21}, 0.7F);
         Maps maps(target, LabelType::kInt32, {});
         CHECK(runner.run(constant.view(), maps.target(), ThreadExecutor(2)).ok());
@@ -93,7 +93,7 @@ TEST(ties_go_to_the_lowest_index) {
         for (std::size_t i = 0; i < maps.pixels(); ++i) CHECK(maps.label(i) < 3);
       }
       // One channel: one half is label 0.
-      PostprocessRunner runner(Activation::kNone, isa);
+      Postprocessor runner(Activation::kNone, isa);
       Maps maps(target, LabelType::kUint8, {0, 1});
       CHECK(runner.run(Field(1, {19, 21}, 0.5F).view(), maps.target(), ThreadExecutor(2)).ok());
       for (std::size_t i = 0; i < maps.pixels(); ++i) {
@@ -108,14 +108,14 @@ TEST(argmax_is_that_of_the_maps) {
   for (Isa isa : etseg::supported_isas()) {
     for (Size target : kTargets) {
       for (float range : {2e-7F, 1e-3F, 1.0F, 12.0F}) {
-        PostprocessRunner one(Activation::kSigmoid, isa);
+        Postprocessor one(Activation::kSigmoid, isa);
         const Field field = noise(1, {19, 21}, range, 3);
         Maps maps(target, LabelType::kInt32, {0});
         CHECK(one.run(field.view(), maps.target(), ThreadExecutor(3)).ok());
         for (std::size_t i = 0; i < maps.pixels(); ++i) {
           CHECK(maps.label(i) == (maps.probability(0, i) < 0.5F ? 1 : 0));
         }
-        PostprocessRunner many(Activation::kSoftmax, isa);
+        Postprocessor many(Activation::kSoftmax, isa);
         const Field classes = noise(9, {19, 21}, range, 4);
         Maps all(target, LabelType::kInt32, all_labels(9));
         CHECK(many.run(classes.view(), all.target(), ThreadExecutor(3)).ok());
@@ -145,13 +145,13 @@ TEST(non_finite_logits) {
           field.at(0, 9, 10) = poison;
           field.at(channels / 2, 18, 20) = poison;
           const Activation activation = channels == 1 ? Activation::kSigmoid : Activation::kSoftmax;
-          PostprocessRunner runner(activation, isa);
+          Postprocessor runner(activation, isa);
           Maps maps(target, LabelType::kInt32, {1, 0});
           CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
           compare(field, activation, maps, 2e-6, 1e-5);
         }
         Field none(channels, {19, 21}, kNaN);
-        PostprocessRunner runner(Activation::kNone, isa);
+        Postprocessor runner(Activation::kNone, isa);
         Maps maps(target, LabelType::kUint8, {0});
         CHECK(runner.run(none.view(), maps.target(), ThreadExecutor(2)).ok());
         compare(none, Activation::kNone, maps, 0, 0);
@@ -172,7 +172,7 @@ TEST(non_finite_logits_past_the_caches) {
           field.at(channels - 1, 0, 0) = kNaN;
           field.at(0, 9, 10) = kInfinity;
           field.at(channels / 2, 18, 20) = -kInfinity;
-          PostprocessRunner runner(activation, isa, 0);
+          Postprocessor runner(activation, isa, 0);
           Maps streamed(target, LabelType::kInt32, {1, 0});
           CHECK(runner.run(field.view(), streamed.target(), ThreadExecutor(2)).ok());
           compare(field, activation, streamed, 2e-6, 1e-5);
@@ -194,7 +194,7 @@ TEST(masked_class) {
         for (std::int64_t x = 0; x < 21; ++x)
           field.at(1, y, x) = std::numeric_limits<float>::lowest();
       }
-      PostprocessRunner runner(Activation::kSoftmax, isa);
+      Postprocessor runner(Activation::kSoftmax, isa);
       Maps maps(target, LabelType::kInt32, {0, 1, 2});
       CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
       compare(field, Activation::kSoftmax, maps, 2e-6, 1e-5);
@@ -213,7 +213,7 @@ TEST(steep_edges) {
           field.at(4, y, x) -= height / 2;
         }
       }
-      PostprocessRunner runner(Activation::kSoftmax, isa);
+      Postprocessor runner(Activation::kSoftmax, isa);
       Maps maps({120, 130}, LabelType::kInt32, all_labels(5));
       CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
       compare(field, Activation::kSoftmax, maps, 1e-6 + 1e-7 * static_cast<double>(height),
@@ -229,7 +229,7 @@ TEST(reads_nothing_beyond_the_logits) {
         for (std::int64_t channels : {1, 3, 40}) {
           const Field field = noise(channels, source, 2, 6);
           const AtTheEdge edge(field);
-          PostprocessRunner runner(Activation::kSoftmax, isa);
+          Postprocessor runner(Activation::kSoftmax, isa);
           Maps maps(target, LabelType::kInt32, {0, 1});
           const etseg::LogitsView view = {edge.data(), channels, source.height, source.width};
           CHECK(runner.run(view, maps.target(), ThreadExecutor(2)).ok());
@@ -242,7 +242,7 @@ TEST(reads_nothing_beyond_the_logits) {
 
 TEST(one_object_many_sizes) {
   for (Isa isa : etseg::supported_isas()) {
-    PostprocessRunner runner(Activation::kSoftmax, isa);
+    Postprocessor runner(Activation::kSoftmax, isa);
     unsigned seed = 0;
     for (int round = 0; round < 2; ++round) {
       for (Size source : {Size{30, 33}, {7, 5}, {12, 60}}) {
@@ -266,7 +266,7 @@ TEST(errors_leave_the_maps_untouched) {
   const Field field(300, {4, 4});
   const auto refused = [&](Activation activation, std::int64_t channels, LabelType type,
                            std::vector<std::int64_t> labels, Size size, Code code) {
-    etseg::Postprocessor postprocessor(activation);
+    etseg::Postprocessor postprocessor(activation, etseg::supported_isas().back());
     Maps maps({4, 4}, type, labels);
     const Maps before = maps;
     etseg::PostprocessTarget target = maps.target();
@@ -290,9 +290,8 @@ TEST(errors_leave_the_maps_untouched) {
   refused(Activation::kSoftmax, 0, LabelType::kInt32, {}, {4, 4}, user);
 }
 
-// The public class, on the instruction set that was chosen at run time.
-TEST(public_class) {
-  etseg::Postprocessor first(Activation::kSoftmax);
+TEST(what_is_moved_works_on) {
+  etseg::Postprocessor first(Activation::kSoftmax, etseg::supported_isas().back());
   etseg::Postprocessor postprocessor(std::move(first));
   const Field field = smooth(21, {33, 33}, 8, 1);
   Maps maps({100, 90}, LabelType::kUint8, {0, 20});

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "check.h"
+#include "etseg/isa.h"
 #include "guarded_image.h"
-#include "kernels/isa.h"
-#include "resizer.h"
+#include "preprocess/resampler.h"
 #include "slow_preprocess.h"
 #include "thread_executor.h"
 
@@ -42,6 +42,8 @@ using etseg::Resample;
 
 namespace {
 
+etseg::Isa best_isa() { return etseg::supported_isas().back(); }
+
 // ---- One comparison --------------------------------------------------------------------------
 
 constexpr float kScale[3] = {1.0f / 255.0f, -2.0f / 255.0f, 0.5f / 255.0f};
@@ -49,14 +51,14 @@ constexpr float kBias[3] = {0.0f, 0.25f, -1.0f};
 constexpr float kGuard = -12345.0f;
 constexpr std::size_t kGuards = 16;
 
-std::vector<float> run(etseg::Resizer& resizer, const ImageView& image, Size size,
+std::vector<float> run(etseg::Resampler& resampler, const ImageView& image, Size size,
                        const etseg::Executor& executor) {
   const auto count = static_cast<std::size_t>(3 * size.height * size.width);
   std::vector<float> out(count + 2 * kGuards, kGuard);
-  etseg::Target target = {size.height, size.width, {}, {}, out.data() + kGuards};
+  etseg::ResampleTarget target = {size.height, size.width, {}, {}, out.data() + kGuards};
   std::copy_n(kScale, 3, target.scale);
   std::copy_n(kBias, 3, target.bias);
-  resizer.run(image, target, executor);
+  resampler.run(image, target, executor);
   for (std::size_t i = 0; i < kGuards; ++i) {
     CHECK(out[i] == kGuard);
     CHECK(out[kGuards + count + i] == kGuard);
@@ -92,11 +94,12 @@ void check_all(Layout layout, Size source, Size size) {
       const GuardedImage image(strides(layout, source), at_end, 7);
       const std::vector<double> expected = twin(resample, image.view, size);
       for (Isa isa : etseg::supported_isas()) {
-        const auto resizer = etseg::make_resizer(resample, isa);
-        const std::vector<float> serial = run(*resizer, image.view, size, etseg::SerialExecutor());
+        const auto resampler = etseg::make_resampler(resample, isa);
+        const std::vector<float> serial =
+            run(*resampler, image.view, size, etseg::SerialExecutor());
         check_close(serial, expected, size, image.view, isa, resample);
         for (int threads : {1, 2, 3}) {
-          CHECK(run(*resizer, image.view, size, ThreadExecutor(threads)) == serial);
+          CHECK(run(*resampler, image.view, size, ThreadExecutor(threads)) == serial);
         }
       }
     }
@@ -157,9 +160,9 @@ TEST(white_stays_white) {
     image.pixel_stride = 4;
     image.row_stride = 280;
     for (Isa isa : etseg::supported_isas()) {
-      const auto resizer = etseg::make_resizer(Resample::kAntialias, isa);
+      const auto resampler = etseg::make_resampler(Resample::kAntialias, isa);
       for (Size size : {Size{1, 1}, Size{2, 70}, Size{3, 9}}) {
-        const std::vector<float> out = run(*resizer, image, size, ThreadExecutor(2));
+        const std::vector<float> out = run(*resampler, image, size, ThreadExecutor(2));
         check_close(out, std::vector<double>(out.size(), 255.0), size, image, isa,
                     Resample::kAntialias);
       }
@@ -175,7 +178,7 @@ TEST(equal_size_is_the_image) {
     etseg::PreprocessOptions options;
     options.resample = resample;
     options.std = {1.0f / 255.0f, 1.0f / 255.0f, 1.0f / 255.0f};
-    etseg::Preprocessor preprocessor(options);
+    etseg::Preprocessor preprocessor(options, best_isa());
     std::vector<float> out(static_cast<std::size_t>(3 * size.height * size.width));
     CHECK(preprocessor.run(image.view, size.height, size.width, out.data(), serial).ok());
     for (std::size_t i = 0; i < out.size(); ++i) {
@@ -191,14 +194,14 @@ TEST(equal_size_is_the_image) {
 TEST(changing_sizes) {
   for (Resample resample : {Resample::kBilinear, Resample::kAntialias}) {
     for (Isa isa : etseg::supported_isas()) {
-      const auto kept = etseg::make_resizer(resample, isa);
+      const auto kept = etseg::make_resampler(resample, isa);
       unsigned seed = 0;
       for (int round = 0; round < 2; ++round) {
         for (Layout layout : kLayouts) {
           for (Size source : {Size{90, 70}, Size{11, 300}, Size{90, 70}, Size{5, 4}}) {
             const GuardedImage image(strides(layout, source), true, ++seed);
             const Size size = {seed % 3 == 0 ? 8 : 33, 21};
-            const auto fresh = etseg::make_resizer(resample, isa);
+            const auto fresh = etseg::make_resampler(resample, isa);
             CHECK(run(*kept, image.view, size, ThreadExecutor(1 + static_cast<int>(seed % 3))) ==
                   run(*fresh, image.view, size, etseg::SerialExecutor()));
           }
@@ -219,7 +222,7 @@ TEST(normalises) {
   options.std = {0.229f, 0.224f, 0.225f};
   for (Resample resample : {Resample::kBilinear, Resample::kAntialias}) {
     options.resample = resample;
-    etseg::Preprocessor first(options);
+    etseg::Preprocessor first(options, best_isa());
     etseg::Preprocessor preprocessor(std::move(first));
     std::vector<float> out(3 * 4 * 5);
     CHECK(preprocessor.run(image, 4, 5, out.data(), ThreadExecutor(2)).ok());
@@ -237,7 +240,7 @@ TEST(refuses_sizes) {
   ImageView image;
   image.data = byte;
   image.row_stride = 3;
-  etseg::Preprocessor preprocessor(etseg::PreprocessOptions{});
+  etseg::Preprocessor preprocessor(etseg::PreprocessOptions{}, best_isa());
   etseg::SerialExecutor serial;
   float out[3] = {kGuard, kGuard, kGuard};
   const auto code = [&](std::int64_t h, std::int64_t w, std::int64_t th, std::int64_t tw) {
@@ -262,7 +265,7 @@ TEST(equal_sizes_allocate_nothing) {
       const GuardedImage image(strides(layout, {60, 50}), true, 1);
       etseg::PreprocessOptions options;
       options.resample = resample;
-      etseg::Preprocessor preprocessor(options);
+      etseg::Preprocessor preprocessor(options, best_isa());
       std::vector<float> out(static_cast<std::size_t>(3 * size.height * size.width));
       etseg::SerialExecutor serial;
       CHECK(preprocessor.run(image.view, size.height, size.width, out.data(), serial).ok());
@@ -284,13 +287,13 @@ TEST(survives_a_lack_of_memory) {
     options.resample = resample;
     const auto count = static_cast<std::size_t>(3 * size.height * size.width);
     std::vector<float> expected(count);
-    CHECK(etseg::Preprocessor(options)
+    CHECK(etseg::Preprocessor(options, best_isa())
               .run(large.view, size.height, size.width, expected.data(), serial)
               .ok());
     bool failed = true;
     int nth = 0;
     for (; failed; ++nth) {
-      etseg::Preprocessor preprocessor(options);
+      etseg::Preprocessor preprocessor(options, best_isa());
       std::vector<float> out(count);
       CHECK(preprocessor.run(small.view, 7, 5, out.data(), serial).ok());
       std::fill(out.begin(), out.end(), kGuard);

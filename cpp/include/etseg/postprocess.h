@@ -17,17 +17,13 @@
 #include <memory>
 #include <span>
 
+#include "etseg/activation.h"
 #include "etseg/image.h"
+#include "etseg/isa.h"
 #include "etseg/parallel.h"
 #include "etseg/status.h"
 
 namespace etseg {
-
-enum class Activation {
-  kSoftmax,  // over the channels
-  kSigmoid,  // one channel only
-  kNone,     // the program's output is probabilities already
-};
 
 // How many labels a program with that many channels tells apart.
 constexpr std::int64_t label_count(std::int64_t channels) { return channels == 1 ? 2 : channels; }
@@ -51,7 +47,12 @@ struct PostprocessTarget {
 // Keeps its scratch memory between calls. One call at a time; distinct objects are independent.
 class Postprocessor {
  public:
-  explicit Postprocessor(Activation activation);
+  // Maps of at least so many bytes are not expected to be found in a cache by whoever reads them.
+  static constexpr std::int64_t kPastCaches = std::int64_t{16} << 20;
+
+  // `isa` is out of supported_isas(). Maps of `past_caches` bytes and more, all of a call together,
+  // are written past the caches; results do not depend on it.
+  Postprocessor(Activation activation, Isa isa, std::int64_t past_caches = kPastCaches);
   ~Postprocessor();
   Postprocessor(Postprocessor&&) noexcept;
   Postprocessor& operator=(Postprocessor&&) noexcept;
@@ -64,7 +65,7 @@ class Postprocessor {
   Status run(const LogitsView& logits, const PostprocessTarget& target, const Executor& executor);
 
  private:
-  struct Impl;
+  class Impl;
   std::unique_ptr<Impl> impl_;
 };
 

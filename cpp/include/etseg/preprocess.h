@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "etseg/image.h"
+#include "etseg/isa.h"
 #include "etseg/parallel.h"
 #include "etseg/status.h"
 
@@ -31,15 +32,15 @@ struct PreprocessOptions {
 // allocates nothing. One call at a time; distinct objects are independent.
 class Preprocessor {
  public:
-  explicit Preprocessor(const PreprocessOptions& options);
+  // `isa` is out of supported_isas().
+  Preprocessor(const PreprocessOptions& options, Isa isa);
   ~Preprocessor();
   Preprocessor(Preprocessor&&) noexcept;
   Preprocessor& operator=(Preprocessor&&) noexcept;
 
   // Writes 3 * height * width floats, planar (CHW), to `out`, which must not overlap the image.
   // `out` is only written, never read. The result does not depend on the executor.
-  // kInvalidUserInput if a size is < 1 or > 2^30; kInvalidConfig if ETSEG_ISA asks for what this
-  // CPU lacks; kOutOfMemory; in all cases `out` is untouched.
+  // kInvalidUserInput if a size is < 1 or > 2^30; kOutOfMemory; in both cases `out` is untouched.
   Status run(const ImageView& image, std::int64_t height, std::int64_t width, float* out,
              const Executor& executor);
 

@@ -1,4 +1,4 @@
-"""The bound that `cpp/src/kernels/smooth_cells.h` rests on, in double precision."""
+"""The bound that `cpp/src/kernels/postprocess/smooth_cells.h` rests on, in double precision."""
 
 from __future__ import annotations
 

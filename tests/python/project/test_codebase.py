@@ -38,7 +38,8 @@ def relative(paths: list[Path]) -> list[str]:
 
 
 def stage(path: Path) -> str | None:
-    """The stage a file is named after; None for a helper, which belongs to those who use it."""
+    """The stage whose folder a file is in, or that it is named after; None for a helper, which
+    belongs to those who use it."""
     for folder in path.relative_to(CPP).parts[:-1]:
         if folder in REACHES:
             return folder
@@ -104,6 +105,27 @@ def test_every_file_is_in_one_folder_of_the_design() -> None:
         "include/etseg",
         "src",
         "src/kernels",
+        "src/kernels/common",
+        "src/kernels/postprocess",
+        "src/kernels/resize",
+        "src/postprocess",
+        "src/preprocess",
         "src/runtime",
         "bindings",
     }
+
+
+def test_kernels_of_one_stage_do_not_know_those_of_the_other() -> None:
+    kernels = CPP / "src" / "kernels"
+    for path in sources(kernels):
+        room = path.parent
+        if room == kernels:
+            continue
+        rooms = {target.parent for target in includes(path)} - {CPP / "include" / "etseg"}
+        assert rooms <= {room, kernels / "common"}, path
+
+
+def test_instruction_sets_are_told_apart_in_one_file() -> None:
+    pattern = re.compile(r"\bavx(?:2|512)::")
+    naming = [path for path in sources() if pattern.search(path.read_text(encoding="utf-8"))]
+    assert relative(naming) == ["cpp/src/kernels/dispatch.cpp"]

@@ -1,0 +1,12 @@
+// What turns a program's output into probabilities. Names only: kernels include it too.
+#pragma once
+
+namespace etseg {
+
+enum class Activation {
+  kSoftmax,  // over the channels
+  kSigmoid,  // one channel only
+  kNone,     // the program's output is probabilities already
+};
+
+}  // namespace etseg

@@ -1,0 +1,70 @@
+// Vectors of the instruction set this file is compiled for, by the compiler's vector extensions:
+// operators, comparisons and ?: work lane by lane. The same source gives SSE2, AVX2, AVX-512 or
+// NEON; there are no intrinsics (but for a kind of store, below), so there is one version of each
+// kernel.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/common/isa.h"
+
+namespace etseg::ETSEG_ISA_NAMESPACE {
+
+#if defined(__AVX512F__)
+inline constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+inline constexpr int kLanes = 8;
+#else
+inline constexpr int kLanes = 4;
+#endif
+
+using F32 = float __attribute__((vector_size(4 * kLanes)));
+using I32 = std::int32_t __attribute__((vector_size(4 * kLanes)));
+using U32 = std::uint32_t __attribute__((vector_size(4 * kLanes)));
+using U8 = std::uint8_t __attribute__((vector_size(kLanes)));
+
+// memcpy of a whole vector compiles to one unaligned move.
+template <typename V, typename T>
+static inline V load(const T* from) {
+  V v;
+  __builtin_memcpy(&v, from, sizeof(V));
+  return v;
+}
+template <typename V, typename T>
+static inline void store(T* to, V v) {
+  __builtin_memcpy(to, &v, sizeof(V));
+}
+// Stores that go past the caches, for maps that do not fit them: nothing is read before it is
+// overwritten, and nothing is pushed out. Only whole cache lines gain from it. Where the
+// instruction set has none, plain ones.
+#if defined(__SSE2__)
+inline constexpr bool kCanStream = true;
+template <typename V, typename T>
+static inline void stream(T* to, V v) {  // `to` is aligned to the vector
+#if defined(__clang__)
+  __builtin_nontemporal_store(v, reinterpret_cast<V*>(to));
+#elif defined(__AVX512F__)
+  __builtin_ia32_movntps512(reinterpret_cast<float*>(to), (F32)v);
+#elif defined(__AVX2__)
+  __builtin_ia32_movntps256(reinterpret_cast<float*>(to), (F32)v);
+#else
+  __builtin_ia32_movntps(reinterpret_cast<float*>(to), (F32)v);
+#endif
+}
+// Before other threads may be told that streamed stores are done.
+static inline void end_streams() { __builtin_ia32_sfence(); }
+#else
+inline constexpr bool kCanStream = false;
+template <typename V, typename T>
+static inline void stream(T* to, V v) {
+  __builtin_memcpy(to, &v, sizeof(V));
+}
+static inline void end_streams() {}
+#endif
+
+static inline F32 broadcast(float x) { return F32{} + x; }
+static inline F32 max(F32 a, F32 b) { return a > b ? a : b; }
+static inline F32 min(F32 a, F32 b) { return a < b ? a : b; }
+
+}  // namespace etseg::ETSEG_ISA_NAMESPACE
