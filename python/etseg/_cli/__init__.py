@@ -6,6 +6,7 @@ import click
 
 from etseg import _native
 
+from .batch import batch
 from .common import Commands, set_up_streams
 from .doctor import doctor
 from .export import export
@@ -32,5 +33,5 @@ def main(context: click.Context) -> None:
     set_up_streams(context)
 
 
-for command in (segment, models, export, fetch, cache, doctor):
+for command in (segment, batch, models, export, fetch, cache, doctor):
     main.add_command(command)

@@ -10,13 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .common import Failure
+from etseg._images.endings import IMAGE_ENDINGS
 
-#: Of the files that are taken from folders. What is named itself may have any ending, or none.
-IMAGE_ENDINGS = frozenset([
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
-    ".avif", ".jp2", ".j2k", ".j2c", ".jpc", ".pnm", ".ppm", ".pgm", ".pbm",
-])  # fmt: skip
+from .common import Failure
 
 _DIGITS = re.compile(r"([0-9]+)")
 

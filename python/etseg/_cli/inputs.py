@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from etseg._errors import InvalidUserInputError
+from etseg._images.endings import IMAGE_ENDINGS
 from etseg._uris import path_of_file_uri, scheme_of
 
 from .common import Failure
-from .folders import IMAGE_ENDINGS, of_folder, of_pattern
+from .folders import of_folder, of_pattern
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
+from etseg._images.endings import IMAGE_ENDINGS
 from etseg._results.encoding import is_photograph
 from etseg._writing import FileId
 
 from .earlier import leave_out
-from .folders import IMAGE_ENDINGS
 from .guard import file_ids, keep_apart
 from .inputs import Photos
 
