@@ -21,7 +21,7 @@ _EPILOG = """\
 \b
 Examples:
   etseg batch photos/ masks/
-  etseg batch 's3://bucket/photos' s3://bucket/masks --model deeplab-v3.pte --engine ray
+  etseg batch s3://bucket/photos s3://bucket/masks --engine ray
   etseg batch photos.parquet masks/ --column jpeg --outputs areas,mask_png
 
 Needs pip install "etseg[batch]"; --engine ray needs "etseg[ray]". Run it again after any
@@ -51,7 +51,11 @@ rows of their own, and counted.
 )
 @click.option("--column", metavar="NAME", help="Of Parquet inputs: the one of paths or bytes.")
 @click.option(
-    "--engine", type=click.Choice(["local", "ray"]), default="local", help="Where it runs."
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Where it runs.",
+    show_default=True,
 )
 @click.option(
     "--address",

@@ -27,17 +27,17 @@ NETWORK is one of
 Examples:
   etseg export torchvision:lraspp_mobilenet_v3_large -o lraspp.pte
   etseg export hf:nvidia/segformer-b0-finetuned-ade-512-512 -o segformer.pte
-  etseg export net.py:build --weights net.pt --size 512x512 --labels labels.txt \\
-      --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 -o net.pte
-  etseg export net.py:build ... --int8 --calibrate photos/ -o net-int8.pte
+  etseg export net.py:build --weights net.pt --size 512x512 -o net.pte \\
+      --labels labels.txt --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+  etseg export hf:my-segformer/ --int8 --calibrate photos/ -o int8.pte
 
 \b
-The file appears only if the program, run by etseg on the photos, agrees with the
-network. Needs `pip install "etseg[export]"`, here; not where the file runs.
+The file appears only if the program, run by etseg on the photos, agrees with
+the network. Needs `pip install "etseg[export]"`, here; not where the file runs.
 
 \b
-Exit status: 0 done; 1 the network cannot be exported, or does not agree: no file
-was written; 2 wrong usage; 130 ended by Ctrl-C.
+Exit status: 0 done; 1 the network cannot be exported, or does not agree: no
+file was written; 2 wrong usage; 130 ended by Ctrl-C.
 """
 
 
@@ -105,7 +105,7 @@ was written; 2 wrong usage; 130 ended by Ctrl-C.
 @json_option("what was made and measured")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only, and --json.")
 def export(network: str, output: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Make one file of a network in torch, that etseg runs without torch."""
+    """Make one file of a network in torch, for etseg to run."""
     options["size"] = _size(options["size"])
     for numbers in ("mean", "std"):
         options[numbers] = _numbers(numbers, options[numbers])

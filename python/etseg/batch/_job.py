@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Literal
 
-from etseg._download.fetch import sha256_of
+from etseg._download.disk import sha256_of
 from etseg._errors import FileReadError, InvalidUserInputError
 from etseg._labels import Label
 from etseg._limits import Limits

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from etseg._images.header import read_header
+from etseg._images.formats import BadHeader, View, read_header
 from etseg._uris import scheme_of
 
 #: Of a file: all that most headers need. A size that lies behind it is not known before decoding.
@@ -63,7 +63,7 @@ def pixels_of(image: Any) -> int:
                 head = memoryview(file.read(_HEADER_BYTES))
         else:
             return _UNKNOWN
-        header = read_header(head)
-    except (OSError, ValueError, TypeError):
+        header = read_header(View(head))
+    except (OSError, ValueError, TypeError, BadHeader):
         return _UNKNOWN
     return header.height * header.width if header else _UNKNOWN
