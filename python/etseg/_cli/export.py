@@ -16,7 +16,7 @@ from .common import Failure, can_draw, json_option, reported
 _EPILOG = """\
 \b
 NETWORK is one of
-  FILE.py:FUNCTION        a function in a file, which returns a torch.nn.Module
+  FILE.py:FUNCTION        a function in a file that returns a torch.nn.Module
   MODULE:FUNCTION         likewise, in an installed module
   torchvision:NAME        a segmentation network of torchvision
   hf:NAME | hf:FOLDER     a semantic segmentation network of transformers
@@ -33,7 +33,7 @@ Examples:
 
 \b
 The file appears only if the program, run by etseg on the photos, agrees with
-the network. Needs `pip install "etseg[export]"`, here; not where the file runs.
+the network. Needs `pip install "etseg[export]"` here, not where the file runs.
 
 \b
 Exit status: 0 done; 1 the network cannot be exported, or does not agree: no
