@@ -7,8 +7,9 @@ import click
 from etseg import _native
 
 from .batch import batch
-from .common import Commands, set_up_streams
+from .common import set_up_streams
 from .doctor import doctor
+from .ending import Commands
 from .export import export
 from .resources import cache, fetch, models
 from .segment import segment

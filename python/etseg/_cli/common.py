@@ -17,25 +17,6 @@ from etseg._model.catalogue import CATALOGUE
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-#: Of a process that Ctrl-C ended, as shells have it.
-INTERRUPTED = 130
-
-
-class Commands(click.Group):
-    """Commands in the order of their definition. Ctrl-C ends them all alike."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Not by the alphabet: what most people want stands first."""
-        return list(self.commands)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """One line and 130 on Ctrl-C."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("\nAborted.", err=True)
-            ctx.exit(INTERRUPTED)
-
 
 class Failure(click.ClickException):
     """One line on stderr, and exit status 1."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -12,6 +14,7 @@ import click
 from etseg._errors import InvalidUserInputError
 
 from .common import Failure, can_draw, json_option, reported
+from .guard import keep_apart, what_is_read
 
 _EPILOG = """\
 \b
@@ -106,6 +109,7 @@ file was written; 2 wrong usage; 130 ended by Ctrl-C.
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only, and --json.")
 def export(network: str, output: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Make one file of a network in torch, for etseg to run."""
+    _keep_what_is_read(network, output, options)
     options["size"] = _size(options["size"])
     for numbers in ("mean", "std"):
         options[numbers] = _numbers(numbers, options[numbers])
@@ -121,6 +125,19 @@ def export(network: str, output: str, as_json: bool, quiet: bool, **options: Any
         click.echo(report.as_json())
     elif not quiet:
         click.echo(report.table())
+
+
+def _keep_what_is_read(network: str, output: str, options: Mapping[str, Any]) -> None:
+    """The output takes the place of no file that is read.
+
+    Raises:
+        click.UsageError: it would.
+    """
+    given = [value for value in options.values() if isinstance(value, str)]
+    folders = [Path(value) for value in given if os.path.isdir(value)]  # noqa: PTH112  # any length
+    inner = [file for folder in folders for file in folder.iterdir()]
+    read: list[str | Path] = [network, network.rpartition(":")[0], *given, *inner]
+    keep_apart(what_is_read((path, str(path)) for path in read), {"--output": [Path(output)]})
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
@@ -157,7 +174,7 @@ def _labels(text: str | None) -> list[str] | None:
     if text is None:
         return None
     path = Path(text)
-    if not path.is_file():
+    if not os.path.isfile(text):  # noqa: PTH113  # names may be longer than a path's
         return [name.strip() for name in text.split(",")]
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

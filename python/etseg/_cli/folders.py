@@ -31,21 +31,20 @@ def of_folder(folder: Path, recursive: bool, unreadable: dict[str, str]) -> Iter
         folders: list[Path] = []
         files: list[Path] = []
         try:
-            with os.scandir(inner) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    path = inner / entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(path)
-                    elif _is_file(path, unreadable):
-                        files.append(path)
+            with os.scandir(inner) as found:
+                entries = [entry for entry in found if not entry.name.startswith(".")]
         except OSError as error:
             unreadable[str(inner)] = error.strerror or str(error)
             continue
-        yield from sorted(files, key=lambda path: natural(path.name))
+        for entry in sorted(entries, key=lambda entry: natural(entry.name)):
+            path = inner / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            elif _is_file(path, unreadable):
+                files.append(path)
+        yield from files
         if recursive:
-            waiting += sorted(folders, key=lambda path: natural(path.name), reverse=True)
+            waiting += reversed(folders)
 
 
 def of_pattern(pattern: str) -> tuple[Path, list[Path]]:

@@ -38,11 +38,16 @@ def file_ids(path: str | os.PathLike[str]) -> set[FileId]:
     return ids
 
 
+def what_is_read(files: Iterable[tuple[str | os.PathLike[str], str]]) -> dict[FileId, str]:
+    """The identities of files, and by them the names that people know them by."""
+    return {one: name for path, name in files for one in file_ids(path)}
+
+
 def keep_apart(inputs: Mapping[FileId, str], outputs: Mapping[str, Sequence[Path]]) -> None:
     """Nothing that is read is written over, and nothing is written twice.
 
     Args:
-        inputs: what is read, by the identities that :func:`file_ids` says, and its name.
+        inputs: what is read, as :func:`what_is_read` says.
         outputs: what will be written, by the option that asks for it.
 
     Raises:
@@ -102,15 +107,17 @@ class _Places:
         return (*self._folder(path.parent), _folded(path.name), inode)
 
     def _folder(self, folder: Path) -> tuple[object, ...]:
+        """The folder above that is there, and the names that are not."""
         known = self._folders.get(folder)
         if known is None:
-            try:
-                known = file_id(folder.stat())
-            except (OSError, ValueError):
-                root = folder == folder.parent
-                above = () if root else self._folder(folder.parent)
-                known = (*above, _folded(folder.name))
-            self._folders[folder] = known
+            names: list[str] = []
+            for above in (folder, *folder.parents):
+                try:
+                    known = (*file_id(above.stat()), *names)
+                    break
+                except (OSError, ValueError):
+                    names.append(_folded(above.name))
+            self._folders[folder] = known = known or tuple(names)
         return known
 
 

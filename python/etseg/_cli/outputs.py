@@ -15,7 +15,7 @@ from etseg._results.encoding import is_photograph
 from etseg._writing import FileId
 
 from .earlier import leave_out
-from .guard import file_ids, keep_apart
+from .guard import keep_apart, what_is_read
 from .inputs import Photos
 
 #: The option of each kind of output.
@@ -77,11 +77,7 @@ def plan(photos: Photos, asked: Mapping[str, str | None], others: Sequence[str] 
         for kind, value in given.items()
     }
     read = [(photo.source, photo.name) for photo in photos.found if photo.path is not None]
-    inputs = {
-        one: name
-        for path, name in (*read, *zip(others, others, strict=True))
-        for one in file_ids(path)
-    }
+    inputs = what_is_read([*read, *zip(others, others, strict=True)])
     keep_apart(inputs, {OPTIONS[kind]: of_kind for kind, of_kind in paths.items()})
     for path in (path for of_kind in paths.values() for path in of_kind):
         if is_photograph(path):

@@ -14,7 +14,6 @@ from etseg._model.files import url_of
 from etseg._model.spec import ModelSpec
 
 from .common import (
-    Commands,
     complete_model,
     download_bar,
     json_option,
@@ -23,6 +22,7 @@ from .common import (
     readable,
     reported,
 )
+from .ending import Commands
 
 _MODELS_EPILOG = """\
 \b

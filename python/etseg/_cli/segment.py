@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -15,7 +14,6 @@ from etseg._module import ImageSegmentationModule
 from etseg._threads import get_num_threads, set_num_threads
 
 from .common import (
-    INTERRUPTED,
     Failure,
     complete_model,
     download_bar,
@@ -25,6 +23,7 @@ from .common import (
     print_json,
     reported,
 )
+from .ending import status_of
 from .inputs import Photos, collect, path_of
 from .outputs import Plan, plan
 from .report import Batch, print_one
@@ -61,7 +60,8 @@ Fields of --json:
 
 \b
 Exit status: 0 all done; 1 a photo or the model could not be used, the other
-photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C.
+photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C, 143 by SIGTERM,
+129 by SIGHUP: none leaves a file half-written.
 """
 
 
@@ -74,27 +74,27 @@ _MOST_INSTANCES = 256  # what a module allows
 @click.argument(
     "photos",
     metavar="PHOTO|FOLDER|PATTERN|URL...",
-    type=click.Path(),  # completes names of files in the shell; anything goes
+    type=click.Path(readable=False),  # completes names of files in the shell; anything goes
     nargs=-1,
     required=True,
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="FILE|FOLDER",
     help="Write the photo with its labels painted over it. The background stays as it is.",
 )
 @click.option(
     "--mask",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="FILE|FOLDER",
     help="Write the label map: a PNG with a palette, whose values are label indices (16 bits "
     "of grey for more than 256 labels).",
 )
 @click.option(
     "--npz",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="FILE|FOLDER",
     help="Write the label map and the probabilities of --classes for numpy.load.",
 )
@@ -175,10 +175,10 @@ def segment(
 def _one(work: Work, as_json: bool, quiet: bool) -> None:
     try:
         (item,) = work
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         work.stop()
         click.echo("\nAborted.", err=True)
-        _leave(work)
+        _leave(work, status_of(interrupt))
     if as_json:
         print_json(item.as_json())
     if item.error is not None:
@@ -190,31 +190,31 @@ def _one(work: Work, as_json: bool, quiet: bool) -> None:
 
 
 def _many(work: Work, photos: Photos, as_json: bool, quiet: bool) -> None:
-    aborted = False
+    aborted = 0
     with Batch(len(photos.found), as_json, quiet) as batch:
         for name, why in photos.unreadable.items():
             batch.failed.append(f"cannot read {name!r}: {why}")
         try:
             for item in work:
                 batch.add(item)
-        except KeyboardInterrupt:
-            aborted = True
+        except KeyboardInterrupt as interrupt:
+            aborted = status_of(interrupt)
             for item in work.stop():
                 batch.add(item)
-    batch.summary(aborted)
+    batch.summary(bool(aborted))
     if aborted:
-        _leave(work)
+        _leave(work, aborted)
     if batch.failed:
         click.get_current_context().exit(1)
 
 
-def _leave(work: Work) -> NoReturn:
-    """After Ctrl-C, and whatever still runs."""
+def _leave(work: Work, status: int) -> NoReturn:
+    """After Ctrl-C or the like, and whatever still runs."""
     if work.is_stuck:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(INTERRUPTED)
-    click.get_current_context().exit(INTERRUPTED)
+        os._exit(status)
+    click.get_current_context().exit(status)
 
 
 def _loaded(
@@ -240,7 +240,7 @@ def _loaded(
 def _model(name: str) -> ModelSpec | str:
     if name in CATALOGUE:
         return CATALOGUE[name]
-    if "/" not in name and not Path(name).exists():
+    if "/" not in name and not os.path.exists(name):  # noqa: PTH110  # any length
         raise click.BadParameter(
             f"{name!r} is no file and no known model; known: {known_models()}",
             param_hint="--model",

@@ -203,8 +203,14 @@ def _shares(result: SegmentationResult) -> list[Share]:
 
 
 def _make_folder(folder: Path) -> None:
+    missing = []
+    for above in (folder, *folder.parents):  # not mkdir(parents=True), which is recursive
+        if os.path.isdir(above):  # noqa: PTH112  # whatever its length
+            break
+        missing.append(above)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for one in reversed(missing):
+            one.mkdir(exist_ok=True)
     except OSError as error:
         raise FileWriteError(
             f"cannot make the folder {str(folder)!r}: {error.strerror or error}"

@@ -217,7 +217,7 @@ def _decode_other(data: memoryview, header: Header, origin: str) -> _Image:
     if scaled:
         flags |= cv2.IMREAD_ANYDEPTH
     try:
-        with _quiet():
+        with quiet():
             array = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
@@ -271,7 +271,7 @@ _loud_level = 0
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """OpenCV's log is silent while any call is in here, and then as it was before."""
     global _quiet_calls, _loud_level
     with _quiet_lock:

@@ -12,7 +12,10 @@ from typing import Any
 import numpy.typing as npt
 
 from etseg._errors import FileWriteError, InvalidUserInputError
+from etseg._images.decode import quiet
 from etseg._writing import FileId, write_whole
+
+from .checks import needs_memory
 
 
 def png_chunk(kind: bytes, payload: bytes) -> bytes:
@@ -23,8 +26,19 @@ def png_chunk(kind: bytes, payload: bytes) -> bytes:
 
 #: What our images say of their origin, so that the next run knows them from photographs.
 PNG_MARK = png_chunk(b"tEXt", b"Software\0etseg")
-_JPEG_MARK = b"\xff\xfe\x00\x07etseg"  # a comment
 _PNG_HEAD = 33  # signature and IHDR, which has to be the first chunk
+_JPEG_MARK = b"\xff\xfe\x00\x07etseg"  # a comment
+
+#: How many pixels a side the formats can hold that we write, by ending.
+_LARGEST = {
+    ".png": 2**31 - 1,
+    **dict.fromkeys([".jpg", ".jpeg", ".jpe", ".jfif"], 65_500),
+    ".webp": 16_383,
+    **dict.fromkeys([".tif", ".tiff"], 2**31 - 1),
+    **dict.fromkeys([".bmp", ".dib", ".ppm", ".pnm"], 2**31 - 1),
+    ".gif": 65_535,
+    ".avif": 65_536,
+}
 
 
 def write_image(path: Path, image: npt.NDArray[Any], keep: Container[FileId] = ()) -> FileId:
@@ -33,21 +47,39 @@ def write_image(path: Path, image: npt.NDArray[Any], keep: Container[FileId] = (
     Whole or not at all, as :func:`write_whole` does, whose `keep` and result this has.
 
     Raises:
-        InvalidUserInputError: OpenCV knows no format of that ending.
-        FileWriteError: the file cannot be written.
+        InvalidUserInputError: no format that we write has that ending.
+        FileWriteError: the file cannot be written, the format holds no picture of that size, or
+            the encoder failed.
+        OutOfMemoryError: there is not enough memory to encode it.
     """
+    parts = list(_marked(_encoded(path, image)))
+    return write_whole(path, lambda file: file.writelines(parts), keep)
+
+
+@needs_memory("a picture's file")
+def _encoded(path: Path, image: npt.NDArray[Any]) -> memoryview:
     import cv2
 
-    try:
-        done, encoded = cv2.imencode(path.suffix or "(none)", image)
-    except cv2.error as error:
+    ending = path.suffix.lower()
+    largest = _LARGEST.get(ending)
+    if largest is None:
         raise InvalidUserInputError(
-            f"cannot write {str(path)!r}: no image format has the ending {path.suffix!r}; use .png"
-        ) from error
+            f"cannot write {str(path)!r}: no image format that is written here has the ending "
+            f"{path.suffix!r}; expected one of {', '.join(_LARGEST)}"
+        )
+    if max(image.shape[:2]) > largest:
+        raise FileWriteError(
+            f"cannot write {str(path)!r}: the picture has {image.shape[1]}x{image.shape[0]} "
+            f"pixels, and the format at most {largest} a side; use .png"
+        )
+    with quiet():  # where it has no memory, it prints so, and says no more than that it failed
+        done, encoded = cv2.imencode(".jpg" if ending == ".jfif" else ending, image)
     if not done:
-        raise FileWriteError(f"cannot encode {str(path)!r} as an image")
-    parts = list(_marked(encoded.data))
-    return write_whole(path, lambda file: file.writelines(parts), keep)
+        raise FileWriteError(
+            f"cannot write {str(path)!r}: the picture cannot be encoded, most likely for lack of "
+            "memory"
+        )
+    return encoded.data
 
 
 def is_marked(path: Path) -> bool:

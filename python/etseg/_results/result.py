@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from numbers import Real
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -16,6 +15,7 @@ from etseg._errors import InvalidUserInputError, LabelError
 from etseg._labels import ByLabel, Label, LabelSet
 
 from . import saving
+from .checks import needs_memory, within
 from .grid import Cells, at_size, cells
 from .made import Made, Map, Timings
 from .palettes import Palette, colours
@@ -82,6 +82,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         areas = self.areas()
         return tuple(member for member in self._made.labels.members if areas[member].pixels)
 
+    @needs_memory("areas")
     def areas(self) -> Mapping[IntEnum, Area]:
         """How much of the image each label covers; a label that is nowhere has 0 pixels.
 
@@ -100,6 +101,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             },
         )
 
+    @needs_memory("boxes")
     def boxes(self) -> Mapping[IntEnum, tuple[int, int, int, int]]:
         """The box around all pixels of each label that is there: (x0, y0, x1, y1), half-open.
 
@@ -116,6 +118,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             {member: box(cells, member) for member in self._made.labels.members if pixels[member]},
         )
 
+    @needs_memory("a mask")
     def mask(self, label: Label, threshold: float | None = None) -> npt.NDArray[np.bool_]:
         """Where a label is: bool (H, W), of the maps' size.
 
@@ -131,8 +134,9 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         member = self._member(label)
         if threshold is None:
             return np.asarray(self._made.argmax == int(member))
-        return np.asarray(self[member] >= _within("threshold", threshold, 1.0))
+        return np.asarray(self[member] >= within("threshold", threshold, 1.0))
 
+    @needs_memory("contours")
     def contours(self, label: Label, simplify: float = 0.0) -> tuple[Contour, ...]:
         """The outlines of a label's regions in the image, with their holes; the largest first.
 
@@ -148,8 +152,9 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             InvalidUserInputError: `simplify` is negative or not finite.
         """
         mask = self._image_mask(self._member(label))
-        return contours(mask, _within("simplify", simplify, math.inf))
+        return contours(mask, within("simplify", simplify, math.inf))
 
+    @needs_memory("a run-length encoding")
     def to_coco_rle(self, label: Label) -> dict[str, Any]:
         """A label's mask in the image, run-length encoded as COCO's tools do.
 
@@ -171,6 +176,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             "counts": rle.compressed(rle.run_lengths(mask)),
         }
 
+    @needs_memory("a picture")
     def colorize(self, palette: Palette = "voc") -> Image:
         """The labels as colours: uint8 (H, W, 4), red, green, blue and opacity, image-sized.
 
@@ -191,6 +197,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         table = colours(palette, self._made.labels, self._made.background)
         return pictures.coloured(at_size(self._indices(), self._made.image_size), table)
 
+    @needs_memory("a picture")
     def overlay(
         self,
         image: object = None,
@@ -219,12 +226,13 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         """
         from . import pictures
 
-        alpha = _within("alpha", alpha, 1.0)
+        alpha = within("alpha", alpha, 1.0)
         table = colours(palette, self._made.labels, self._made.background)
         indices = at_size(self._indices(), self._made.image_size)
         rgb = pictures.rgb_of(self._made.image.read(image, self._made.image_size))
         return pictures.painted(rgb, indices, table, alpha, bool(outline))
 
+    @needs_memory("a picture")
     def cutout(self, label: Label, image: object = None) -> Image:
         """A label cut out of the image: uint8 (H, W, 4), red, green, blue, opacity, image-sized.
 
@@ -249,6 +257,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             return pictures.cut_out(rgb, self._made.probabilities[member])
         return pictures.cut_out(rgb, self._image_mask(member) * np.uint8(255))
 
+    @needs_memory("a file of the maps")
     def save(
         self,
         path: str | os.PathLike[str] | BinaryIO,
@@ -419,14 +428,3 @@ def maps_to_reuse(
                 f"out cannot be reused: its {what} is {have}, this call needs {need}"
             )
     return made.argmax, made.probabilities
-
-
-def _within(name: str, value: object, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= most:
-        raise InvalidUserInputError(
-            f"{name} is {value!r}; expected a number "
-            + (f"from 0 to {most:g}" if math.isfinite(most) else "of pixels, 0 or more")
-        )
-    if not math.isfinite(value):
-        raise InvalidUserInputError(f"{name} is {value!r}; expected a finite number")
-    return float(value)

@@ -87,6 +87,8 @@ def contours(mask: npt.NDArray[np.uint8], simplify: float) -> tuple[Contour, ...
     links = np.asarray(hierarchy).reshape(-1, 4)
     outlines: Any = found
     if simplify > 0:
+        # What may move across the whole image may move no further; OpenCV takes no number at all.
+        simplify = min(simplify, sum(mask.shape))
         outlines = [cv2.approxPolyDP(outline, simplify, True) for outline in found]
     points = [np.asarray(outline, np.float32).reshape(-1, 2) for outline in outlines]
     holes: dict[int, list[npt.NDArray[np.float32]]] = {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from fractions import Fraction
 from typing import Any
 
 import cv2
@@ -291,7 +293,21 @@ class TestContours:
             assert max(away) <= pixels + 1e-3
         assert before < len(exact.exterior) / 4
 
-    @pytest.mark.parametrize("simplify", [-1, math.nan, math.inf, True, "2", None])
+    @pytest.mark.parametrize(
+        "simplify", [1e5, 1e300, sys.float_info.max, 10**400, Fraction(10**400, 3)]
+    )
+    def test_simplify_beyond_the_image_is_as_far_as_the_image(
+        self, simplify: Any, module: Any
+    ) -> None:
+        result = module.forward(smooth())
+        for far, image in zip(
+            result.contours("R", simplify),
+            result.contours("R", sum(result.image_size)),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(far.exterior, image.exterior)
+
+    @pytest.mark.parametrize("simplify", [-1, -(10**400), math.nan, math.inf, True, "2", None])
     def test_simplify_is_a_number_of_pixels(self, simplify: Any, module: Any) -> None:
         with pytest.raises(etseg.InvalidUserInputError, match=r"simplify is .*expected a"):
             module.forward(smooth()).contours("R", simplify)
