@@ -1,5 +1,8 @@
 #include "errors.h"
 
+#include <exception>
+#include <new>
+
 namespace etseg::bindings {
 
 namespace py = pybind11;
@@ -11,11 +14,29 @@ py::str text(const std::string& bytes) {
   return py::reinterpret_steal<py::str>(decoded);
 }
 
-void throw_as_python(const Status& status) {
+namespace {
+
+void set_python_error(const Status& status) {
   const py::object error =
       py::module_::import("etseg._errors")
           .attr("error_from_code")(static_cast<int>(status.code()), text(status.message()));
   PyErr_SetObject(py::type::handle_of(error).ptr(), error.ptr());
+}
+
+}  // namespace
+
+void translate_bad_alloc() {
+  py::register_local_exception_translator([](std::exception_ptr thrown) {
+    try {
+      if (thrown) std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+      set_python_error({Code::kOutOfMemory, "out of memory"});
+    }
+  });
+}
+
+void throw_as_python(const Status& status) {
+  set_python_error(status);
   throw py::error_already_set();
 }
 

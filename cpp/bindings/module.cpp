@@ -2,11 +2,13 @@
 // arithmetic.
 #include <pybind11/pybind11.h>
 
+#include "errors.h"
 #include "registration.h"
 
 PYBIND11_MODULE(_native, module) {
   module.doc() = "The native core of etseg. Private: use the names of the package etseg.";
   module.attr("__version__") = ETSEG_VERSION;
+  etseg::bindings::translate_bad_alloc();
   etseg::bindings::add_model(module);
   etseg::bindings::add_segmenter(module);
   etseg::bindings::add_runtime(module);

@@ -103,8 +103,10 @@ class Segmenter::Impl {
              StageTimes& times) const {
     try {
       Stopwatch watch;
+      const Result<float*> input = instance.model->input();
+      if (!input.ok()) return input.status();
       ETSEG_RETURN_IF_ERROR(instance.preprocessor.run(image, info_.input_height, info_.input_width,
-                                                      instance.model->input(), executor_));
+                                                      input.value(), executor_));
       times.preprocess = watch.lap();
       Result<LogitsView> logits = instance.model->execute();
       times.inference = watch.lap();

@@ -60,6 +60,7 @@ struct Record {
 
   std::atomic<bool> fail_next = false;
   std::atomic<bool> throw_next = false;
+  std::atomic<bool> lost = false;  // input() has nothing to give, until it is unset
 
   void close_gate() {
     const std::lock_guard lock(mutex);
@@ -100,7 +101,10 @@ class FakeModel final : public Model {
     ++record_.freed;
   }
   const ModelInfo& info() const override { return info_; }
-  float* input() override { return input_.data(); }
+  Result<float*> input() override {
+    if (record_.lost) return Status(Code::kFileReadFailed, "as the test wants");
+    return input_.data();
+  }
 
   Result<LogitsView> execute() override {
     if (record_.running.fetch_add(1) != 0) record_.overlapped = true;
@@ -417,6 +421,12 @@ TEST(a_failed_stage_leaves_it_usable) {
   CHECK(code_of(*segmenter) == Code::kInternal);
   record.throw_next = true;
   CHECK(code_of(*segmenter) == Code::kOutOfMemory);
+
+  const int executed = record.executed;
+  record.lost = true;
+  CHECK(code_of(*segmenter) == Code::kFileReadFailed);
+  CHECK(record.executed == executed);
+  record.lost = false;
 
   const std::vector<std::uint8_t> image = image_of(1);
   std::vector<std::int32_t> argmax(kPixels);

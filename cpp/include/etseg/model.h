@@ -30,12 +30,15 @@ class Model {
   virtual ~Model() = default;
   virtual const ModelInfo& info() const = 0;
 
-  // The program's input memory: 3 * input_height * input_width floats, planar RGB. The pointer is
-  // the same for the model's lifetime; what it holds is undefined after execute().
-  virtual float* input() = 0;
+  // The program's input memory: 3 * input_height * input_width floats, planar RGB. To be asked for
+  // before each execute(), after which what it holds is undefined. An error is possible only after
+  // an execute() that failed: the instance is made anew here (kOutOfMemory, kFileReadFailed if the
+  // program's file has changed meanwhile), and it may be asked for again.
+  virtual Result<float*> input() = 0;
 
-  // Runs the program on what input() holds. The logits lie in the model's own memory (or in the
-  // mapped file), are read-only, and are valid until the next execute() or the destructor.
+  // Runs the program on what input() holds. The logits lie in the model's own memory, are
+  // read-only, and are valid until the next execute() or the destructor. kOutOfMemory, kInternal,
+  // kInvalidModelOutput.
   virtual Result<LogitsView> execute() = 0;
 };
 

@@ -12,14 +12,15 @@
 
 namespace etseg {
 
-// Maps the file at `path` and prepares `instances` models of its method "forward". Everything the
+// Reads the file at `path` and prepares `instances` models of its method "forward". Everything the
 // program claims about itself is checked before it is relied on: one float32 input [1,3,H,W] or
-// [3,H,W], a first output that is float32 [1,C,H',W'] or [C,H',W']. The file must not be changed
-// while a model lives.
+// [3,H,W], a first output that is float32 [1,C,H',W'] or [C,H',W']. Once loaded, what becomes of
+// the file does not matter; it stays open, for a model whose execute() failed (Model::input()).
 //
-// The instances share the mapped file; weights that a backend repacks, plans and workspaces are
-// each instance's own. A single instance runs on the runtime's pool; of several, each runs on the
-// thread that calls it alone, and they run truly in parallel.
+// The instances share what is read of the file, of which only what is still needed is kept; weights
+// that a backend repacks, plans and workspaces are each instance's own. A single instance runs on
+// the runtime's pool; of several, each runs on the thread that calls it alone, and they run truly
+// in parallel.
 //
 // kInvalidUserInput unless 1 <= instances <= kMaxInstances;
 // kFileReadFailed, kInvalidProgram, kUnexpectedNumInputs, kWrongDimensions, kInvalidModelOutput,

@@ -1,5 +1,6 @@
 #include "runtime/errors.h"
 
+#include <algorithm>
 #include <string_view>
 
 namespace etseg {
@@ -22,6 +23,15 @@ std::string missing_operators(const LogCapture& log) {
   return names.empty() ? "(not named by the runtime)" : names;
 }
 
+// XNNPACK's delegate reports every failure as an internal one, and says in the log which it was.
+bool is_out_of_memory(et::Error error, const LogCapture& log) {
+  constexpr std::string_view kMark = "xnn_status_out_of_memory";
+  const auto says_so = [&](const std::string& line) { return line.find(kMark) != line.npos; };
+  return error == et::Error::MemoryAllocationFailed ||
+         error == et::Error::DelegateMemoryAllocationFailed || error == et::Error::OutOfResources ||
+         std::any_of(log.lines().begin(), log.lines().end(), says_so);
+}
+
 }  // namespace
 
 std::string first_line(const LogCapture& log) {
@@ -30,6 +40,7 @@ std::string first_line(const LogCapture& log) {
 
 Status runtime_error(et::Error error, const std::string& doing, const LogCapture& log) {
   const std::string message = doing + ": " + et::to_string(error) + first_line(log);
+  if (is_out_of_memory(error, log)) return {Code::kOutOfMemory, message};
   switch (error) {
     case et::Error::OperatorMissing:
       return {Code::kOperatorMissing,
@@ -40,10 +51,6 @@ Status runtime_error(et::Error error, const std::string& doing, const LogCapture
     case et::Error::NotSupported:
     case et::Error::DelegateInvalidCompatibility:
       return {Code::kNotSupported, message};
-    case et::Error::MemoryAllocationFailed:
-    case et::Error::DelegateMemoryAllocationFailed:
-    case et::Error::OutOfResources:
-      return {Code::kOutOfMemory, message};
     case et::Error::InvalidProgram:
     case et::Error::InvalidExternalData:
     case et::Error::InvalidArgument:
@@ -53,6 +60,15 @@ Status runtime_error(et::Error error, const std::string& doing, const LogCapture
     default:
       return {Code::kInternal, message};
   }
+}
+
+Status execution_error(et::Error error, const LogCapture& log) {
+  if (is_out_of_memory(error, log)) {
+    return {Code::kOutOfMemory,
+            "out of memory while the program ran; try again once there is some"};
+  }
+  return {Code::kInternal, std::string("the program failed while it ran: ") + et::to_string(error) +
+                               "; the log of etseg has the runtime's own words"};
 }
 
 }  // namespace etseg

@@ -15,6 +15,9 @@ namespace etseg {
 Status runtime_error(::executorch::runtime::Error error, const std::string& doing,
                      const LogCapture& log);
 
+// For a method that failed while it ran.
+Status execution_error(::executorch::runtime::Error error, const LogCapture& log);
+
 // "; the runtime says: ..." with the first line logged, or nothing.
 std::string first_line(const LogCapture& log);
 

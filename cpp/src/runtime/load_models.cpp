@@ -21,10 +21,12 @@ Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path,
   try {
     auto program = std::make_shared<LoadedProgram>();
     ETSEG_RETURN_IF_ERROR(program->load(path));
+    const Threads threads = instances == 1 ? Threads::kPool : Threads::kCaller;
+    const ProgramFile::KeepSegments keep(program->file());
     std::vector<std::unique_ptr<Model>> models;
     for (int i = 0; i < instances; ++i) {
-      auto model = std::make_unique<ExecutorchModel>(program, instances > 1);
-      ETSEG_RETURN_IF_ERROR(model->load(doing));
+      auto model = std::make_unique<ExecutorchModel>(program, threads, doing);
+      ETSEG_RETURN_IF_ERROR(model->load());
       models.push_back(std::move(model));
     }
     return models;

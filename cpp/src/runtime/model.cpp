@@ -1,138 +1,32 @@
-// ExecuTorch aborts the process on a wrong tag, type or rank (EValue::toTensor, Result::get), so
-// everything is asked for before it is used.
 #include "runtime/model.h"
-
-#include <executorch/runtime/backend/backend_options_map.h>
 
 #include <utility>
 
-#include "program_interface.h"
-#include "runtime/errors.h"
 #include "runtime/pool.h"
 
 namespace etseg {
-namespace {
 
-namespace et = ::executorch::runtime;
-using ::executorch::aten::ScalarType;
-
-// Gives each instance that is loaded with it a workspace of its own: by default XNNPACK has one for
-// the process, under one lock, and instances would run one after the other.
-class OwnWorkspace {
- public:
-  static const et::LoadBackendOptionsMap& options() {
-    static OwnWorkspace self;  // what the map points to has to outlive the models
-    return self.map_;
-  }
-
- private:
-  OwnWorkspace() {
-    constexpr int kNotShared = 0;
-    (void)option_.set_option("workspace_sharing_mode", kNotShared);  // fails only when full
-    (void)map_.set_options("XnnpackBackend", option_.view());
-  }
-
-  et::BackendOptions<1> option_;
-  et::LoadBackendOptionsMap map_;
-};
-
-}  // namespace
-
-Status ExecutorchModel::load(const std::string& doing) {
-  const LogCapture log;
+Status ExecutorchModel::load() {
   // XNNPACK binds the pool, or none, at load.
-  const WithoutPool without_pool(alone_);
-  ETSEG_RETURN_IF_ERROR(
-      method_.load(**program_, kMethod, doing, log, alone_ ? &OwnWorkspace::options() : nullptr));
-  const auto meta = (**program_).method_meta(kMethod);
-  if (!meta.ok()) return runtime_error(meta.error(), doing, log);
-  ETSEG_RETURN_IF_ERROR(bind_input(meta->input_tensor_meta(0)->sizes(), doing, log));
-  return bind_outputs(doing, log);
+  const WithoutPool without_pool(threads_ == Threads::kCaller);
+  auto instance = std::make_unique<LoadedInstance>();
+  ETSEG_RETURN_IF_ERROR(instance->load(*program_, threads_, doing_));
+  instance_ = std::move(instance);
+  return {};
+}
+
+Result<float*> ExecutorchModel::input() {
+  if (instance_ == nullptr) ETSEG_RETURN_IF_ERROR(load());
+  return instance_->input();
 }
 
 Result<LogitsView> ExecutorchModel::execute() {
-  const WithoutPool without_pool(alone_);  // for operators that no backend took
-  const et::Error error = method_->execute();
-  if (error != et::Error::Ok) {
-    return Status(Code::kInternal, std::string("the program failed while it ran: ") +
-                                       et::to_string(error) +
-                                       "; the log of etseg has the runtime's own words");
-  }
-  const et::EValue& value = method_->get_output(0);
-  if (!value.isTensor()) return Status(Code::kInvalidModelOutput, "the output is no tensor");
-  const auto& tensor = value.toTensor();
-  // A program may shrink its output at run time; what was checked at load is an upper bound.
-  const auto sizes = tensor.sizes();
-  const std::size_t rank = sizes.size();
-  if (tensor.scalar_type() != ScalarType::Float || rank < 3 || sizes[rank - 3] != info_.channels ||
-      sizes[rank - 2] != info_.output_height || sizes[rank - 1] != info_.output_width ||
-      tensor.const_data_ptr() == nullptr) {
-    return Status(Code::kInvalidModelOutput,
-                  "the program returned " + shape_text({sizes.begin(), sizes.end()}) +
-                      " where it had announced another shape or type at load");
-  }
-  return LogitsView{tensor.const_data_ptr<float>(), info_.channels, info_.output_height,
-                    info_.output_width, info_.output_layout};
-}
-
-// Gives input() a place: the program's own, if it is in its memory plan, else one of ours.
-Status ExecutorchModel::bind_input(et::Span<const std::int32_t> sizes, const std::string& doing,
-                                   const LogCapture& log) {
-  std::size_t count = 1;
-  for (const auto size : sizes) count *= static_cast<std::size_t>(size);
-  AlignedBuffer buffer = make_aligned_buffer(count * sizeof(float));
-  if (!buffer) return {Code::kOutOfMemory, doing + ": no memory for the input"};
-
-  input_sizes_.assign(sizes.begin(), sizes.end());
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    input_dim_order_.push_back(static_cast<std::uint8_t>(i));
-  }
-  input_strides_.assign(sizes.size(), 1);
-  for (std::size_t i = sizes.size() - 1; i > 0; --i) {
-    input_strides_[i - 1] = input_strides_[i] * input_sizes_[i];
-  }
-  input_tensor_.emplace(ScalarType::Float, static_cast<ssize_t>(sizes.size()), input_sizes_.data(),
-                        buffer.get(), input_dim_order_.data(), input_strides_.data());
-  // Copies into the plan where there is one, else keeps the pointer. Done even where the plan's
-  // memory is used: execute() insists that every input was set once.
-  const et::Error error =
-      method_->set_input(et::EValue(::executorch::aten::Tensor(&*input_tensor_)), 0);
-  if (error != et::Error::Ok) return runtime_error(error, doing, log);
-
-// The only way to the planned memory of an input; the alternative is a copy in every forward.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-  et::EValue& value = method_->mutable_input(0);
-#pragma GCC diagnostic pop
-  if (!value.isTensor()) return {Code::kWrongDimensions, doing + ": the input is no tensor"};
-  const auto& tensor = value.toTensor();
-  if (static_cast<std::size_t>(tensor.numel()) != count || !tensor.const_data_ptr()) {
-    return {Code::kWrongDimensions, doing + ": the input has no memory of the announced size"};
-  }
-  input_ = tensor.mutable_data_ptr<float>();
-  if (input_ == reinterpret_cast<float*>(buffer.get())) input_buffer_ = std::move(buffer);
-  return {};
-}
-
-// Gives memory to the outputs that have none in the plan: the program would write to null.
-Status ExecutorchModel::bind_outputs(const std::string& doing, const LogCapture& log) {
-  for (std::size_t i = 0; i < method_->outputs_size(); ++i) {
-    const et::EValue& value = method_->get_output(i);
-    if (!value.isTensor()) continue;
-    const auto& tensor = value.toTensor();
-    // Not null: in the plan, a constant of the file, or the input itself.
-    if (tensor.const_data_ptr() != nullptr || tensor.nbytes() == 0) continue;
-    const std::size_t size = tensor.nbytes();
-    AlignedBuffer buffer = make_aligned_buffer(size);
-    if (!buffer) {
-      return {Code::kOutOfMemory,
-              doing + ": no memory for an output of " + std::to_string(size) + " bytes"};
-    }
-    const et::Error error = method_->set_output_data_ptr(buffer.get(), size, i);
-    if (error != et::Error::Ok) return runtime_error(error, doing, log);
-    output_buffers_.push_back(std::move(buffer));
-  }
-  return {};
+  const WithoutPool without_pool(threads_ == Threads::kCaller);  // for what no backend took
+  // Taken out for as long as it runs: what throws, or fails, leaves none behind.
+  std::unique_ptr<LoadedInstance> running = std::move(instance_);
+  Result<LogitsView> logits = running->execute(info());
+  if (logits.ok()) instance_ = std::move(running);
+  return logits;
 }
 
 }  // namespace etseg

@@ -1,11 +1,6 @@
 #include "runtime/program.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "etseg/log.h"
@@ -17,25 +12,8 @@ namespace etseg {
 namespace {
 
 namespace et = ::executorch::runtime;
-using ::executorch::extension::MmapDataLoader;
 
 constexpr const char* kMetadataMethod = "etseg_metadata";
-
-Status check_file(const std::string& path) {
-  struct stat info;
-  if (::stat(path.c_str(), &info) != 0 || ::access(path.c_str(), R_OK) != 0) {
-    return {Code::kFileReadFailed,
-            "cannot read the model file '" + path + "': " + std::strerror(errno)};
-  }
-  if (!S_ISREG(info.st_mode)) {
-    return {Code::kFileReadFailed, "cannot read the model file '" + path + "': not a regular file"};
-  }
-  if (info.st_size < static_cast<off_t>(et::Program::kMinHeadBytes)) {
-    return {Code::kInvalidProgram, "'" + path + "' is not an ExecuTorch program: it has only " +
-                                       std::to_string(info.st_size) + " bytes"};
-  }
-  return {};
-}
 
 // What a program says about itself: a constant method that returns one string.
 Result<std::string> read_metadata(const et::Program& program, const std::string& doing,
@@ -64,23 +42,24 @@ Result<std::string> read_metadata(const et::Program& program, const std::string&
 }  // namespace
 
 Status LoadedProgram::load(const std::string& path) {
-  ETSEG_RETURN_IF_ERROR(check_file(path));
-  const std::string doing = "cannot load '" + path + "'";
+  Result<std::unique_ptr<ProgramFile>> file = ProgramFile::open(path);
+  if (!file.ok()) return file.status();
+  file_ = std::move(file).value();
+
   const LogCapture log;
-
-  auto loader = MmapDataLoader::from(path.c_str(), MmapDataLoader::MlockConfig::NoMlock);
-  if (!loader.ok()) return {Code::kFileReadFailed, doing + first_line(log)};
-  loader_.emplace(std::move(*loader));
-
   // The cheaper verification lets damaged flatbuffers crash the process.
-  auto program = et::Program::load(&*loader_, et::Program::Verification::InternalConsistency);
+  auto program = et::Program::load(file_.get(), et::Program::Verification::InternalConsistency);
   if (!program.ok()) {
+    ETSEG_RETURN_IF_ERROR(file_->failure());
+    if (program.error() == et::Error::MemoryAllocationFailed) {
+      return {Code::kOutOfMemory, "cannot load '" + path + "': out of memory"};
+    }
     return {Code::kInvalidProgram, "'" + path +
                                        "' is not an ExecuTorch program, or a damaged one (" +
                                        et::to_string(program.error()) + ")" + first_line(log)};
   }
   program_.emplace(std::move(*program));
-  return read_claims(doing);
+  return read_claims("cannot load '" + path + "'");
 }
 
 Status LoadedProgram::read_claims(const std::string& doing) {

@@ -1,15 +1,16 @@
-// A program file, mapped and checked; shared by the instances of its model.
+// A program, read and checked; shared by the instances of its model.
 #pragma once
 
-#include <executorch/extension/data_loader/mmap_data_loader.h>
 #include <executorch/runtime/executor/program.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "etseg/model.h"
 #include "etseg/status.h"
 #include "runtime/pool.h"
+#include "runtime/program_file.h"
 
 namespace etseg {
 
@@ -24,6 +25,7 @@ class LoadedProgram {
   // Only once load() succeeded.
   const ::executorch::runtime::Program& operator*() const { return *program_; }
   const ModelInfo& info() const { return info_; }
+  const ProgramFile& file() const { return *file_; }
 
  private:
   Status read_claims(const std::string& doing);
@@ -31,7 +33,7 @@ class LoadedProgram {
   // In order of construction: each stands on the ones above it.
   const PoolUser pool_user_;
   ModelInfo info_;
-  std::optional<::executorch::extension::MmapDataLoader> loader_;
+  std::unique_ptr<ProgramFile> file_;
   std::optional<::executorch::runtime::Program> program_;
 };
 
