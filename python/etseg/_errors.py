@@ -47,11 +47,7 @@ __all__ = [
 
 
 class ErrorCode(IntEnum):
-    """The numbers of react-native-executorch; those below 100 are ExecuTorch's own.
-
-    All are here, for code that comes from there. Which of them etseg never raises, the
-    documentation of the errors marks.
-    """
+    """The numbers of react-native-executorch; those below 100 are ExecuTorch's own."""
 
     OK = 0
     INTERNAL = 1

@@ -36,7 +36,7 @@ Examples:
 
 \b
 The file appears only if the program, run by etseg on the photos, agrees with
-the network. Needs pip install "etseg[export]" here, not where the file runs.
+the network. Needs `pip install "etseg[export]"` here, not where the file runs.
 
 \b
 Exit status: 0 done; 1 the network cannot be exported, or does not agree: no
@@ -94,16 +94,31 @@ file was written; 2 wrong usage; 130 ended by Ctrl-C.
     "leave it, if 99.5 % of the photos' pixels keep their label]",
 )
 @click.option(
+    "--int8",
+    "quantize",
+    flag_value="int8",
+    help="Weights and activations in int8, a quarter of the size. Layers that lose most stay in "
+    "float. Needs --calibrate.",
+)
+@click.option(
+    "--calibrate",
+    "calibration",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="Photos such as the network is for; some twenty are enough. A part of them is kept back "
+    "for the comparison.",
+)
+@click.option(
     "--photos",
     type=click.Path(exists=True),
     metavar="FOLDER|FILE",
-    help="Photos to compare on.  [default: three of the package's]",
+    help="Photos to compare on.  [default: those kept back, or three of the package's]",
 )
 @click.option(
     "--least-agreement",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
-    help="Of the photos' pixels that must keep their label.  [default: 0.995]",
+    help="Of the photos' pixels that must keep their label.  [default: 0.995; 0.97 for --int8]",
 )
 @json_option("what was made and measured")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only, and --json.")

@@ -6,48 +6,34 @@ import json
 import os
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
-from torch import nn
+from torch import fx
 
-from etseg._errors import EtsegError, InvalidConfigError, InvalidUserInputError
-from etseg._labels import LabelSet
+from etseg._errors import EtsegError
 from etseg._model.metadata import written
-from etseg._model.spec import ModelSpec
 from etseg._writing import write_whole
 
 from ._errors import ExportError
 from ._graph.cutting import Prepared, prepare
+from ._job import Job, opened
 from ._lowering.backends import partitioners
 from ._lowering.program import Program, lower
 from ._options import Options
+from ._quantization.int8 import Quantized, quantized
 from ._report import ExportReport
-from ._sources import Network, open_network
-from ._sources.network import FirstOutput
 from ._verification.compare import compare, measure, random_photo
-from ._verification.photos import Photo, packaged_photos, read_photos
+from ._verification.photos import Photo
 from ._verification.runtime import Preprocessing
 
 #: Of float32 programs: their scores and the network's may differ by this share of the largest.
 _ROUNDING = 1e-3
-
-
-@dataclass(frozen=True)
-class _Job:
-    """An export under way: what is settled before the network is traced."""
-
-    network: Network
-    module: nn.Module  # takes [1, 3, H, W], returns [1, C, H', W']
-    size: tuple[int, int]
-    spec: ModelSpec
-    options: Options
-    photos: tuple[Photo, ...]
-    start: float
 
 
 def run(
@@ -59,7 +45,7 @@ def run(
     """See :func:`etseg.export.export`."""
     start = time.perf_counter()
     on_progress("opening the network")
-    job = _opened(network, weights, options, start)
+    job = opened(network, weights, options, start)
     preprocessing = Preprocessing(
         job.size, job.spec.mean or (0.0,) * 3, job.spec.std or (1.0,) * 3,
         job.spec.resample or "antialias",
@@ -71,14 +57,23 @@ def run(
             job.spec.activation or "softmax",
         )  # fmt: skip
         on_progress("lowering it")
-        program = lower(prepared.graph, job.size, partitioners(options.backend), written(job.spec))
+        program, in_int8, in_float_ms = _lowered(job, prepared.graph), None, None
+        if options.quantize is not None:
+            in_float_ms = _forward_ms(program, job.photos[0])
+            on_progress("calibrating it")
+            in_int8 = _quantized(job, prepared, preprocessing)
+            on_progress("lowering it in int8")
+            program = _lowered(job, in_int8.graph)
         on_progress("comparing the two")
         report: list[ExportReport] = []
 
         def write(file: BinaryIO) -> None:
             file.write(program.data)
             file.flush()
-            report.append(_verified(job, prepared, program, Path(file.name), preprocessing))
+            path = Path(file.name)
+            found = _compared(job, prepared, in_int8, program, path, preprocessing)
+            report.append(replace(found, float_forward_ms=in_float_ms))
+            _refuse_unless_equal(report[0], options.least_agreement)
 
         write_whole(options.path, write)
         return report[0]
@@ -86,70 +81,36 @@ def run(
         preprocessing.close()
 
 
-def _opened(
-    network: object, weights: str | os.PathLike[str] | None, options: Options, start: float
-) -> _Job:
-    given = options.described
-    classes = None
-    if "labels" in given:
-        classes = len(LabelSet(ModelSpec(model_source="", labels=given["labels"]).labels))  # type: ignore[arg-type]
-    opened = open_network(network, weights, classes)
-    size = options.size or opened.size
-    if size is None:
-        raise InvalidUserInputError(
-            f"nothing says which size {opened.title} is for; give it: size=(height, width), --size"
-        )
-    module = FirstOutput(opened.module).eval()
-    for parameter in module.parameters():
-        parameter.requires_grad_(False)
-    channels = _channels(module, size)
-    fields = {"activation": "none" if channels == 1 else "softmax", **opened.fields, **given}
-    spec = ModelSpec(model_source=options.path, **fields)
-    _check_labels(spec, channels)
-    photos = packaged_photos() if options.photos is None else read_photos(options.photos)
-    return _Job(opened, module, size, spec, options, photos, start)
+def _lowered(job: Job, graph: fx.GraphModule) -> Program:
+    return lower(graph, job.size, partitioners(job.options.backend), written(job.spec))
 
 
-def _channels(module: nn.Module, size: tuple[int, int]) -> int:
-    """How many the network returns, run once.
-
-    Raises:
-        ExportError: it fails, or returns no scores of one image.
-    """
-    try:
-        with torch.no_grad():
-            scores = module(torch.zeros(1, 3, *size))
-    except Exception as error:
-        raise ExportError(
-            f"the network fails on an image [1, 3, {size[0]}, {size[1]}]: "
-            f"{type(error).__name__}: {error}. What to try: the size it was made for"
-        ) from error
-    if scores.dim() != 4 or scores.shape[0] != 1 or not scores.is_floating_point():
-        raise ExportError(
-            f"the network returns {scores.dtype} {list(scores.shape)}; expected scores of each "
-            "class for each pixel, floating point [1, C, H, W]"
-        )
-    return int(scores.shape[1])
+def _forward_ms(program: Program, photo: Photo) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "float.pte"
+        path.write_bytes(program.data)
+        return measure(path, photo).forward_ms
 
 
-def _check_labels(spec: ModelSpec, channels: int) -> None:
-    if spec.labels is None:
-        return
-    count, expected = len(LabelSet(spec.labels)), 2 if channels == 1 else channels  # type: ignore[arg-type]
-    if count != expected:
-        raise InvalidConfigError(
-            f"there are {count} labels, but the network tells {expected} apart "
-            f"(it returns {channels} channels)"
-        )
+def _quantized(job: Job, prepared: Prepared, preprocessing: Preprocessing) -> Quantized:
+    return quantized(
+        prepared.graph, job.module, job.calibration, job.photos, preprocessing,
+        job.spec.activation or "softmax", "half-pixel", job.options.least_agreement,
+    )  # fmt: skip
 
 
-def _verified(
-    job: _Job, prepared: Prepared, program: Program, path: Path, preprocessing: Preprocessing
+def _compared(
+    job: Job,
+    prepared: Prepared,
+    in_int8: Quantized | None,
+    program: Program,
+    path: Path,
+    preprocessing: Preprocessing,
 ) -> ExportReport:
-    """The report of a program that agrees with the network.
+    """The report of a program, which may agree with the network or not.
 
     Raises:
-        ExportError: it does not; or etseg cannot run it.
+        ExportError: etseg cannot run it.
     """
     photos = (*job.photos, random_photo(job.size))
     try:
@@ -160,7 +121,7 @@ def _verified(
     with torch.no_grad():
         shape = prepared.graph(torch.zeros(1, 3, *job.size)).shape
     agreement = sum(one.agreement for one in comparisons[:-1]) / len(job.photos)
-    report = ExportReport(
+    return ExportReport(
         path=job.options.path,
         network=job.network.title,
         backend=job.options.backend,
@@ -176,17 +137,18 @@ def _verified(
         plan_bytes=program.plan_bytes,
         load_ms=measured.load_ms,
         forward_ms=measured.forward_ms,
+        float_forward_ms=None,
         delegated=program.delegated,
         partitions=program.partitions,
         left=program.left,
         left_at=program.left_at,
-        float_layers=(),
+        float_layers=() if in_int8 is None else in_int8.choice.in_float,
+        layers=0 if in_int8 is None else in_int8.layers,
+        tried=() if in_int8 is None else in_int8.choice.tried,
         seconds=time.perf_counter() - job.start,
         peak_bytes=_peak_bytes(),
         notes=(*job.network.notes, *prepared.notes),
     )
-    _refuse_unless_equal(report, job.options.least_agreement)
-    return report
 
 
 def _refuse_unless_equal(report: ExportReport, least: float) -> None:

@@ -66,11 +66,15 @@ class ExportReport:
         plan_bytes: of the memory for what is computed outside the backend.
         load_ms: time to load it, the first time.
         forward_ms: of the program alone, the best of some, on this machine.
+        float_forward_ms: of a quantized program, what the same in float32 takes; else None.
         delegated: how many operators the backend runs.
         partitions: in how many calls.
         left: how many calls of each other operator the runtime's own kernels run.
         left_at: where in the network's source an example of each comes from, where that is known.
-        float_layers: of a quantized program, the layers that stayed in float32.
+        float_layers: of a quantized program, the layers that stayed in float32, those that lose
+            most in int8 first.
+        layers: of a quantized program, how many there are in all; 0 else.
+        tried: numbers of layers in float that were simulated, each with its agreement.
         seconds: that the export took.
         peak_bytes: of memory, of this process until now.
         notes: what its owner should know.
@@ -91,11 +95,14 @@ class ExportReport:
     plan_bytes: int
     load_ms: float
     forward_ms: float
+    float_forward_ms: float | None
     delegated: int
     partitions: int
     left: dict[str, int]
     left_at: dict[str, str]
     float_layers: tuple[str, ...]
+    layers: int
+    tried: tuple[tuple[int, float], ...]
     seconds: float
     peak_bytes: int
     notes: tuple[str, ...]
@@ -142,14 +149,24 @@ def _facts(report: ExportReport) -> list[str]:
         ("delegated", f"{report.delegated} operators in {report.partitions} calls "
                       f"({report.share_delegated:.0%})"),
         ("memory plan", _size(report.plan_bytes)),
-        ("load, forward", f"{report.load_ms:.1f} ms, {report.forward_ms:.2f} ms on this machine"),
+        ("load, forward", f"{report.load_ms:.1f} ms, {_forward(report)} on this machine"),
         ("export", f"{report.seconds:.0f} s, peak memory {_size(report.peak_bytes)}"),
     ]  # fmt: skip
     if report.quantized:
         names = report.float_layers
-        shown = f"{len(names)}: {', '.join(names[:6])}" if names else "none"
-        facts.append(("kept in float", shown + (" ..." if len(names) > 6 else "")))
+        shown = ": " + ", ".join(names[:4]) + (" ..." if len(names) > 4 else "") if names else ""
+        facts.append(("kept in float", f"{len(names)} of {report.layers} layers{shown}"))
+        tried = ", ".join(f"{count}: {share:.2%}" for count, share in report.tried)
+        facts.append(("simulated", f"layers in float, and labels equal: {tried}"))
     return [f"{name:<14} {text}" for name, text in facts]
+
+
+def _forward(report: ExportReport) -> str:
+    own, other = report.forward_ms, report.float_forward_ms
+    if other is None:
+        return f"{own:.2f} ms"
+    verdict = "slower than" if own > other else "faster than"
+    return f"{own:.2f} ms, {verdict} float32 with {other:.2f} ms,"
 
 
 def _photos(report: ExportReport) -> list[str]:

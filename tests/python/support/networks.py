@@ -8,6 +8,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+_OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
+for _name in ("nms", "qnms"):
+    # torchvision cannot be imported without them where its compiled part is for another torch.
+    # Segmentation networks use neither.
+    if not hasattr(torch.ops.torchvision, _name):
+        _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
 with warnings.catch_warnings():
     # The exporters warn while they are imported, once; what etseg does with them may not.
     warnings.simplefilter("ignore")

@@ -51,6 +51,12 @@ def prepare(
     low = simplified(module, size, cut=low_stride is not False)
     if low.tail is None:
         return Prepared(low.graph, None, ())
+    if low.tail.grid != "half-pixel":
+        note = (
+            "the upsampling at the end is kept: it aligns corners (align_corners=True), and etseg "
+            "upsamples by half-pixel centres"
+        )
+        return Prepared(simplified(module, size, cut=False).graph, None, (note,))
     cut = Cut(low.tail.source, low.tail.target, low.tail.grid)
     if low_stride is None:
         kept = _kept(module, low, photos, preprocessing, activation)

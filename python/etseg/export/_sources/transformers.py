@@ -14,6 +14,9 @@ from etseg._errors import DownloadError, InvalidModelSourceError
 from .network import Network, first_tensor
 from .weights import load_weights
 
+#: Pillow's numbers of bilinear and bicubic, which differ from antialiasing in fractions of a level.
+_SMOOTH = (2, 3)
+
 
 class _SwappedChannels(nn.Module):
     """For networks that were trained on blue, green, red."""
@@ -103,7 +106,7 @@ def read_processor(processor: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     notes = []
     if getattr(processor, "do_center_crop", False):
         notes.append("the processor crops the middle of an image; etseg takes the whole of it")
-    if int(getattr(processor, "resample", None) or 2) not in (2, 3):
+    if getattr(processor, "resample", None) not in (None, *_SMOOTH):
         notes.append("the processor resizes neither bilinearly nor bicubically; etseg antialiases")
     if getattr(processor, "do_reduce_labels", False):
         notes.append(

@@ -16,15 +16,9 @@ TIE = 1e-4
 
 
 def upsampled(scores: torch.Tensor, size: tuple[int, int], grid: Grid) -> torch.Tensor:
-    """Scores [1, C, h, w] at the size of an image, bilinearly. Half-pixel centres, or a grid whose
-    outer rows and columns lie on those of the network's input.
-
-    The second is not torch's align_corners at `size`: pixels of the image are pixels of the input
-    by half-pixel centres, and those lie in the grid by their corners.
-    """
-    if grid == "half-pixel":
-        return F.interpolate(scores, size, mode="bilinear", align_corners=False)
-    raise NotImplementedError(grid)
+    """Scores [1, C, h, w] at the size of an image, bilinearly, by half-pixel centres."""
+    assert grid == "half-pixel"  # others are not cut
+    return F.interpolate(scores, size, mode="bilinear", align_corners=False)
 
 
 def labels_of(scores: torch.Tensor, activation: str) -> npt.NDArray[np.int64]:

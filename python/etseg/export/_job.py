@@ -1,0 +1,102 @@
+"""What is settled before a network is traced: itself, its size, what it means, the photos."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from etseg._errors import InvalidConfigError, InvalidUserInputError
+from etseg._labels import LabelSet
+from etseg._model.spec import ModelSpec
+
+from ._errors import ExportError
+from ._options import Options
+from ._quantization.int8 import kept_back
+from ._sources import Network, open_network
+from ._sources.network import FirstOutput
+from ._verification.photos import Photo, packaged_photos, read_photos
+
+#: More photos than these change no range.
+_MOST_CALIBRATION = 100
+
+
+@dataclass(frozen=True)
+class Job:
+    """An export under way."""
+
+    network: Network
+    module: nn.Module  # takes [1, 3, H, W], returns [1, C, H', W']
+    size: tuple[int, int]
+    spec: ModelSpec
+    options: Options
+    calibration: tuple[Photo, ...]
+    photos: tuple[Photo, ...]  # others, to compare on
+    start: float
+
+
+def opened(
+    network: object, weights: str | os.PathLike[str] | None, options: Options, start: float
+) -> Job:
+    given = options.described
+    classes = None
+    if "labels" in given:
+        classes = len(LabelSet(ModelSpec(model_source="", labels=given["labels"]).labels))  # type: ignore[arg-type]
+    found = open_network(network, weights, classes)
+    size = options.size or found.size
+    if size is None:
+        raise InvalidUserInputError(
+            f"nothing says which size {found.title} is for; give it: size=(height, width), --size"
+        )
+    module = FirstOutput(found.module).eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    channels = _channels(module, size)
+    fields = {"activation": "none" if channels == 1 else "softmax", **found.fields, **given}
+    spec = ModelSpec(model_source=options.path, **fields)
+    _check_labels(spec, channels)
+    return Job(found, module, size, spec, options, *_photos(options), start)
+
+
+def _photos(options: Options) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
+    """To calibrate with, and to compare on."""
+    given = None if options.photos is None else read_photos(options.photos)
+    if options.calibration is None:
+        return (), given or packaged_photos()
+    calibration, back = kept_back(read_photos(options.calibration, _MOST_CALIBRATION))
+    return calibration, given or back
+
+
+def _channels(module: nn.Module, size: tuple[int, int]) -> int:
+    """How many the network returns, run once.
+
+    Raises:
+        ExportError: it fails, or returns no scores of one image.
+    """
+    try:
+        with torch.no_grad():
+            scores = module(torch.zeros(1, 3, *size))
+    except Exception as error:
+        raise ExportError(
+            f"the network fails on an image [1, 3, {size[0]}, {size[1]}]: "
+            f"{type(error).__name__}: {error}. What to try: the size it was made for"
+        ) from error
+    if scores.dim() != 4 or scores.shape[0] != 1 or not scores.is_floating_point():
+        raise ExportError(
+            f"the network returns {scores.dtype} {list(scores.shape)}; expected scores of each "
+            "class for each pixel, floating point [1, C, H, W]"
+        )
+    return int(scores.shape[1])
+
+
+def _check_labels(spec: ModelSpec, channels: int) -> None:
+    if spec.labels is None:
+        return
+    count, expected = len(LabelSet(spec.labels)), 2 if channels == 1 else channels  # type: ignore[arg-type]
+    if count != expected:
+        raise InvalidConfigError(
+            f"there are {count} labels, but the network tells {expected} apart "
+            f"(it returns {channels} channels)"
+        )

@@ -1,0 +1,147 @@
+"""The graph of a network: where it ends, what is cut, folded and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra 'export'")
+pytest.importorskip("executorch", reason="needs the extra 'export'")
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from etseg.export._graph.capture import capture
+from etseg.export._graph.simplify import simplified
+from etseg.export._graph.tail import find_tail
+from networks import Backbone, build, seeded
+
+SIZE = (48, 64)
+Ending = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Ended(nn.Module):
+    """Logits [1, 5, 12, 16], and something behind them."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__()
+        self.backbone = Backbone()
+        self.ending = ending
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.ending(self.backbone(image))
+
+
+def up(logits: torch.Tensor, corners: bool = False) -> torch.Tensor:
+    return F.interpolate(logits, SIZE, mode="bilinear", align_corners=corners)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        up,
+        lambda x: up(x).clone(),
+        lambda x: up(x).to(torch.float64),
+        lambda x: F.dropout(up(x), 0.5, training=False),
+        lambda x: F.interpolate(x, scale_factor=4, mode="bilinear"),
+        lambda x: up(x).permute(0, 2, 3, 1),
+        lambda x: up(x).permute(0, 2, 3, 1).permute(0, 3, 1, 2),
+        lambda x: up(x).transpose(1, 2).transpose(2, 1),
+    ],
+    ids=["plain", "copied", "cast", "dropout", "by factor", "to NHWC", "there and back", "swapped"],
+)
+def test_an_upsampling_at_the_end_is_cut(ending: Ending) -> None:
+    network = seeded(Ended(ending))
+    found = simplified(network, SIZE, cut=True)
+    assert found.tail is not None
+    assert (found.tail.source, found.tail.target) == ((12, 16), SIZE)
+    assert found.tail.grid == "half-pixel"
+    image = torch.rand(1, 3, *SIZE)
+    with torch.no_grad():
+        torch.testing.assert_close(found.graph(image), network.backbone(image))
+
+
+def test_aligned_corners_are_told_apart() -> None:
+    tail = find_tail(capture(seeded(Ended(lambda x: up(x, corners=True))), SIZE))
+    assert tail is not None
+    assert tail.grid == "align-corners"
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        lambda x: x,
+        lambda x: up(x) + 1,
+        lambda x: up(x)[:, :, 1:],
+        lambda x: up(x).transpose(2, 3),  # rows and columns change places
+        lambda x: up(x).flip(3),
+        lambda x: F.interpolate(x, SIZE, mode="nearest"),
+        lambda x: F.interpolate(x, x.shape[-2:], mode="bilinear"),  # nothing is upsampled
+        # 12 * 3.99 is 47 rows, 3.99 apart: they end short of the image's edge.
+        lambda x: F.interpolate(x, scale_factor=3.99, mode="bilinear"),
+    ],
+    ids=["none", "then more", "cropped", "turned", "mirrored", "nearest", "same size", "uneven"],
+)
+def test_what_is_no_upsampling_of_the_whole_image_stays(ending: Ending) -> None:
+    network = seeded(Ended(ending))
+    found = simplified(network, SIZE, cut=True)
+    assert found.tail is None
+    image = torch.rand(1, 3, *SIZE)
+    with torch.no_grad():
+        torch.testing.assert_close(found.graph(image), network(image))
+
+
+def test_what_nobody_reads_is_gone() -> None:
+    """The auxiliary head with its weights, and every batch norm."""
+    graph = simplified(build(), SIZE, cut=True).graph
+    names = {str(node.target) for node in graph.graph.nodes if node.op == "call_function"}
+    assert names == {"aten.conv2d.default", "aten.relu.default"}
+    stored = sum(value.numel() for value in graph.state_dict().values())
+    assert (
+        stored
+        == sum(
+            parameter.numel()
+            for layer in build().backbone
+            if isinstance(layer, nn.Conv2d)
+            for parameter in layer.parameters()
+        )
+        + 8
+    )  # the bias that the batch norm became
+
+
+def test_what_is_computed_of_weights_alone_is_computed_once() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(5, 3, 1, 1))
+            self.gain = nn.Parameter(torch.rand(5, 1, 1, 1))
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return F.conv2d(image, self.weight * self.gain.exp() / self.weight.norm())
+
+    network = Scaled().eval()
+    graph = simplified(network, SIZE, cut=True).graph
+    assert [str(n.target) for n in graph.graph.nodes if n.op == "call_function"] == [
+        "aten.conv2d.default"
+    ]
+    image = torch.rand(1, 3, *SIZE)
+    with torch.no_grad():
+        torch.testing.assert_close(graph(image), network(image))
+
+
+def test_a_convolution_that_others_read_keeps_its_weights() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution, self.norm = nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            before = self.convolution(image)
+            return self.norm(before) - before
+
+    network = seeded(Shared())
+    image = torch.rand(1, 3, *SIZE)
+    with torch.no_grad():
+        torch.testing.assert_close(simplified(network, SIZE, cut=True).graph(image), network(image))
