@@ -91,6 +91,8 @@ def _parse(metadata: str, path: str) -> ModelSpec:
         content: Any = json.loads(metadata)
     except ValueError as error:
         raise _malformed(path, f"it is not JSON: {error}") from error
+    except RecursionError:
+        raise _malformed(path, "it is nested too deeply") from None
     if not isinstance(content, dict):
         raise _malformed(path, f"it is {type(content).__name__}; expected an object")
     if content.get("schema") != _SCHEMA:

@@ -124,6 +124,11 @@ def as_spec(model: ModelSpec | Mapping[str, Any] | Source) -> ModelSpec:
 def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
     try:
         numbers = tuple(float(number) for number in value)  # type: ignore[attr-defined]
+    except OverflowError:  # not shown: Python writes no number of so many digits
+        raise InvalidConfigError(
+            f"{field} has a number that is too large for a float; expected three finite numbers, "
+            "red, green and blue"
+        ) from None
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):

@@ -388,6 +388,9 @@ def _bad_pngs() -> dict[str, bytes]:
         "an interlacing that does not exist": png((40, 24, 8, 0, 0, 0, 2), good),
         "a side beyond libpng's limit": png((1_000_001, 1, 1, 0, 0, 0, 0), bytes(125_002)),
         "a palette of no colours": png((40, 24, 8, 3, 0, 0, 0), good, png_chunk(b"PLTE", b"")),
+        "a palette of a depth that does not exist": png(
+            (40, 24, 255, 3, 0, 0, 0), good, png_chunk(b"PLTE", b"abc")
+        ),
         "a palette of thirds": png((40, 24, 8, 3, 0, 0, 0), good, png_chunk(b"PLTE", b"abcd")),
         "a palette of too many": png((40, 24, 1, 3, 0, 0, 0), good, png_chunk(b"PLTE", b"abc" * 3)),
         "no deflate": png(grey, good).replace(zlib.compress(good, 9), b"nonsense"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import etseg
+from etseg._model.metadata import complete
 
 PROGRAMS = Path(__file__).parents[2] / "data" / "programs"
 DESCRIBED = PROGRAMS / "described_c3.pte"
@@ -108,6 +109,20 @@ def test_malformed_metadata_names_the_field(
     assert said in str(caught.value)
     assert "etseg_metadata" in str(caught.value)
     assert module.labels is etseg.SelfieSegmentationLabel, "the loaded model must stay"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"schema": 1, "name": ' + '{"a":' * 100_000, "nested too deeply"),
+        (json.dumps({"schema": 1, "mean": [10**400, 0, 0]}), "too large for a float"),
+        ('{"schema": 1, "mean": [' + "9" * 5000 + ", 0, 0]}", "not JSON"),
+    ],
+)
+def test_metadata_longer_than_any_that_is_honest(metadata: str, said: str) -> None:
+    with pytest.raises(etseg.InvalidModelError, match=said):
+        complete(etseg.ModelSpec(model_source="a.pte"), metadata, "a.pte")
 
 
 def test_metadata_that_does_not_fit_the_program(

@@ -83,6 +83,8 @@ BAD_FIELDS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("mean", (0.5, None, 0.5), ("None", "three")),
     ("mean", (0.0, float("nan"), 0.0), ("nan", "finite")),
     ("mean", (0.0, float("inf"), 0.0), ("inf", "finite")),
+    ("mean", (10**400, 0, 0), ("too large", "finite")),
+    ("std", (1, 10**5000, 1), ("too large", "finite")),
     ("std", (1.0, 1.0), ("(1.0, 1.0)", "three")),
     ("std", (1.0, 0.0, 1.0), ("0.0", "above 0")),
     ("std", (1.0, -0.5, 1.0), ("-0.5", "above 0")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 #: No honest file has more segments, chunks or boxes; a crafted one would keep Python busy.
 MAX_PARTS = 100_000
@@ -50,10 +50,9 @@ class View:
 
     def unpack(self, form: str, at: int) -> tuple[Any, ...]:
         """As :func:`struct.unpack_from`."""
-        try:
-            return struct.unpack_from(form, self._data, at) if at >= 0 else self._outside()
-        except struct.error:
-            return self._outside()
+        if not 0 <= at <= len(self._data) - struct.calcsize(form):
+            self._outside()
+        return struct.unpack_from(form, self._data, at)
 
     def number(self, form: str, at: int) -> int:
         """One of :meth:`unpack`."""
@@ -82,5 +81,5 @@ class View:
         """Whether the first `length` bytes begin with a pattern."""
         return pattern.match(bytes(self._data[:length]))
 
-    def _outside(self) -> tuple[Any, ...]:
+    def _outside(self) -> NoReturn:
         raise BadHeader

@@ -68,10 +68,11 @@ def _chunks(view: View) -> Iterator[tuple[bytes, int, int]]:
 def _essentials(view: View) -> memoryview:
     """The file with nothing in it but what the pixels depend on."""
     head, palette, compressed = _parts(view)
+    passes = _passes(head)
     begin = SIGNATURE + _chunk(b"IHDR", head)
     if head[9] == _PALETTE:
         begin += _chunk(b"PLTE", _full(palette, head[8]))
-    return _written(begin, compressed, _passes(head))
+    return _written(begin, compressed, passes)
 
 
 def _parts(view: View) -> tuple[bytes, bytes, list[memoryview]]:
@@ -115,7 +116,7 @@ def _full(palette: bytes, depth: int) -> bytes:
 
 
 def _passes(head: bytes) -> list[tuple[int, int]]:
-    """How many rows of how many bytes are stored, filters included; several if interlaced."""
+    """Checks the header. How many rows of how many bytes are stored, filters included."""
     width, height = int.from_bytes(head[:4], "big"), int.from_bytes(head[4:8], "big")
     depth, colour, compression, filters, interlaced = head[8:]
     if depth not in _DEPTHS.get(colour, ()) or compression or filters or interlaced > 1:
