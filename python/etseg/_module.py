@@ -26,7 +26,8 @@ from ._model.session import Session
 from ._model.spec import ModelSpec, Source, SpecKeywords, as_spec
 from ._options import CallOptions, ModuleKeywords, ModuleOptions, shares
 from ._results.made import Made, Map, Timings
-from ._results.result import SegmentationResult, maps_to_reuse, result_of
+from ._results.maps import maps_to_reuse
+from ._results.result import SegmentationResult, result_of
 from ._running import at_exit
 from ._running.workers import Workers
 

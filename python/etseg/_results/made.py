@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
+from etseg._errors import InvalidUserInputError, LabelError
 from etseg._images.kept import KeptImage
 from etseg._labels import LabelSet
+
+from .grid import at_size
+from .palettes import Colours, colours
+from .pictures import Image, rgb_of
 
 Map = npt.NDArray[Any]
 
@@ -55,3 +61,53 @@ class Made:
     image_size: tuple[int, int]
     background: int | None
     image: KeptImage
+
+    def member(self, label: object) -> IntEnum:
+        """A label by member, name or index.
+
+        Raises:
+            LabelError: there is no such label, or it is ARGMAX.
+        """
+        member = self.labels.find(label)
+        if member is None:
+            raise LabelError(
+                f"{label!r} is the map of all labels' indices, not a label; expected one of them, "
+                f"such as {self.labels.members[0].name!r}"
+            )
+        return member
+
+    def indices(self) -> Map:
+        """ARGMAX, whose values are indices for sure; uint8 where all labels fit.
+
+        Raises:
+            InvalidUserInputError: the array was changed, and holds what is no index.
+        """
+        count = len(self.labels)
+        low, high = int(self.argmax.min()), int(self.argmax.max())
+        if low < 0 or high >= count:
+            raise InvalidUserInputError(
+                f"ARGMAX holds {low if low < 0 else high}, but indices go from 0 to {count - 1}: "
+                "the array was changed, or its forward failed; run forward again"
+            )
+        return self.argmax.astype(np.uint8, copy=False) if count <= 256 else self.argmax
+
+    def image_indices(self) -> Map:
+        """The same, of the image's size."""
+        return at_size(self.indices(), self.image_size)
+
+    def image_mask(self, member: IntEnum) -> npt.NDArray[np.uint8]:
+        """Ones where the image has a label, (height, width) of the image."""
+        return at_size((self.argmax == int(member)).view(np.uint8), self.image_size)
+
+    def colours(self, palette: object) -> Colours:
+        """What a palette gives to the labels; raises what :func:`palettes.colours` does."""
+        return colours(palette, self.labels, self.background)
+
+    def image_pixels(self, image: object) -> Image:
+        """The pixels of `image`, or where it is None of what was segmented: (H, W, 3), red first.
+
+        Raises:
+            InvalidUserInputError: no image is at hand, or it has another size.
+            EtsegError: whatever reading it raises.
+        """
+        return rgb_of(self.image.read(image, self.image_size))

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from etseg._errors import InvalidUserInputError, LabelError
-from etseg._labels import ByLabel, Label, LabelSet
+from etseg._labels import Label
 
-from . import saving
+from . import notebook, pictures, rle, saving
 from .checks import needs_memory, within
-from .grid import Cells, at_size, cells
-from .made import Made, Map, Timings
-from .palettes import Palette, colours
-from .shapes import Area, Contour, areas, box, contours
-
-if TYPE_CHECKING:
-    from .notebook import View  # of which a program that shows nothing need not know
-
-Image = npt.NDArray[np.uint8]
+from .made import Made
+from .maps import Maps, remake
+from .palettes import Palette
+from .pictures import Image
+from .shapes import Area, Box, Contour, areas_of, boxes_of, contours
 
 
-class SegmentationResult(Mapping[IntEnum | str, Map]):
+class SegmentationResult(Maps):
     """Maps of one image, by label. The arrays are the caller's.
 
     ``result[ARGMAX]`` is the index of the most probable label of each pixel, int32 (or uint8, if
@@ -44,34 +39,6 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
     is read again when it is needed, so an array that was written over meanwhile shows what is in
     it now. A pickled result carries its maps, and of the image only a path or URI.
     """
-
-    def __init__(self, made: Made) -> None:
-        self._made = made
-
-    @property
-    def argmax(self) -> Map:
-        """Index of the most probable label of each pixel, int32 or uint8, (H, W)."""
-        return self._made.argmax
-
-    @property
-    def labels(self) -> type[IntEnum]:
-        """The labels of the model that made this."""
-        return self._made.labels.enum
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of every map."""
-        return self._made.argmax.shape[0], self._made.argmax.shape[1]
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of the image, as a person sees it (EXIF orientation applied)."""
-        return self._made.image_size
-
-    @property
-    def timings(self) -> Timings:
-        """How long each stage took."""
-        return self._made.timings
 
     def present_labels(self) -> tuple[IntEnum, ...]:
         """The labels that some pixel of the image has, in the order of their indices.
@@ -91,18 +58,10 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         Raises:
             InvalidUserInputError: ARGMAX was changed, and holds what is no index.
         """
-        pixels = areas(self._cells(), len(self._made.labels))
-        total = self._made.image_size[0] * self._made.image_size[1]
-        return ByLabel(
-            self._made.labels,
-            {
-                member: Area(int(count), int(count) / total)
-                for member, count in zip(self._made.labels.members, pixels, strict=True)
-            },
-        )
+        return areas_of(self._made)
 
     @needs_memory("boxes")
-    def boxes(self) -> Mapping[IntEnum, tuple[int, int, int, int]]:
+    def boxes(self) -> Mapping[IntEnum, Box]:
         """The box around all pixels of each label that is there: (x0, y0, x1, y1), half-open.
 
         ``image[y0:y1, x0:x1]`` is the part of the image in the box. A key is a member, name or
@@ -111,12 +70,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         Raises:
             InvalidUserInputError: ARGMAX was changed, and holds what is no index.
         """
-        cells = self._cells()
-        pixels = areas(cells, len(self._made.labels))
-        return ByLabel(
-            self._made.labels,
-            {member: box(cells, member) for member in self._made.labels.members if pixels[member]},
-        )
+        return boxes_of(self._made)
 
     @needs_memory("a mask")
     def mask(self, label: Label, threshold: float | None = None) -> npt.NDArray[np.bool_]:
@@ -131,7 +85,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             LabelError: there is no such label, or a threshold of a map that was not asked for.
             InvalidUserInputError: another threshold.
         """
-        member = self._member(label)
+        member = self._made.member(label)
         if threshold is None:
             return np.asarray(self._made.argmax == int(member))
         return np.asarray(self[member] >= within("threshold", threshold, 1.0))
@@ -151,7 +105,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             LabelError: there is no such label.
             InvalidUserInputError: `simplify` is negative or not finite.
         """
-        mask = self._image_mask(self._member(label))
+        mask = self._made.image_mask(self._made.member(label))
         return contours(mask, within("simplify", simplify, math.inf))
 
     @needs_memory("a run-length encoding")
@@ -168,13 +122,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
         Raises:
             LabelError: there is no such label.
         """
-        from . import rle
-
-        mask = self._image_mask(self._member(label))
-        return {
-            "size": list(self._made.image_size),
-            "counts": rle.compressed(rle.run_lengths(mask)),
-        }
+        return rle.encoded(self._made.image_mask(self._made.member(label)))
 
     @needs_memory("a picture")
     def colorize(self, palette: Palette = "voc") -> Image:
@@ -192,10 +140,8 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             InvalidUserInputError: `palette` is none of those, or ARGMAX was changed.
             LabelError: `palette` names a label that is none.
         """
-        from . import pictures
-
-        table = colours(palette, self._made.labels, self._made.background)
-        return pictures.coloured(at_size(self._indices(), self._made.image_size), table)
+        table = self._made.colours(palette)
+        return pictures.coloured(self._made.image_indices(), table)
 
     @needs_memory("a picture")
     def overlay(
@@ -224,12 +170,9 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             LabelError: `palette` names a label that is none.
             FileReadError: the image cannot be read.
         """
-        from . import pictures
-
         alpha = within("alpha", alpha, 1.0)
-        table = colours(palette, self._made.labels, self._made.background)
-        indices = at_size(self._indices(), self._made.image_size)
-        rgb = pictures.rgb_of(self._made.image.read(image, self._made.image_size))
+        table, indices = self._made.colours(palette), self._made.image_indices()
+        rgb = self._made.image_pixels(image)
         return pictures.painted(rgb, indices, table, alpha, bool(outline))
 
     @needs_memory("a picture")
@@ -249,13 +192,12 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
             InvalidUserInputError: no image is at hand, or it has another size.
             FileReadError: the image cannot be read.
         """
-        from . import pictures
-
-        member = self._member(label)
-        rgb = pictures.rgb_of(self._made.image.read(image, self._made.image_size))
-        if member in self._made.probabilities:
-            return pictures.cut_out(rgb, self._made.probabilities[member])
-        return pictures.cut_out(rgb, self._image_mask(member) * np.uint8(255))
+        member = self._made.member(label)
+        rgb = self._made.image_pixels(image)
+        opacity = self._made.probabilities.get(member)
+        if opacity is None:
+            opacity = self._made.image_mask(member) * np.uint8(255)
+        return pictures.cut_out(rgb, opacity)
 
     @needs_memory("a file of the maps")
     def save(
@@ -288,51 +230,7 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
                 palette.
             FileWriteError: the file cannot be written.
         """
-        if saving.kind_of(path, kind) == "arrays":
-            arrays = {getattr(key, "name", str(key)): value for key, value in self.items()}
-            arrays["__labels__"] = np.array([member.name for member in self._made.labels.members])
-            arrays["__image_size__"] = np.array(self._made.image_size)
-            saving.write_to(path, lambda file: saving.write_npz(file, arrays))
-            return
-        if len(self._made.labels) > saving.MAX_COLOURS:
-            raise InvalidUserInputError(
-                f"the model has {len(self._made.labels)} labels, and a PNG with a palette holds "
-                f"{saving.MAX_COLOURS}; save as .npz"
-            )
-        table = colours(palette, self._made.labels, self._made.background)
-        indices = self._indices()
-        saving.write_to(path, lambda file: saving.write_palette_png(file, indices, table.rgb))
-
-    def __getitem__(self, key: object) -> Map:
-        """The map of a label.
-
-        Raises:
-            LabelError: (a KeyError) there is no such label, or its map was not asked for.
-        """
-        member = self._made.labels.find(key)
-        if member is None:
-            return self._made.argmax
-        try:
-            return self._made.probabilities[member]
-        except KeyError:
-            raise LabelError(
-                f"no probability map of {member.name} was asked for; add it to "
-                "classes_of_interest. There are: "
-                + ", ".join(getattr(k, "name", str(k)) for k in self)
-            ) from None
-
-    # Of mappings of arrays, equality would be ambiguous; a result is equal to itself.
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    __hash__ = object.__hash__
-
-    def __iter__(self) -> Iterator[IntEnum | str]:
-        yield self._made.labels.argmax
-        yield from self._made.probabilities
-
-    def __len__(self) -> int:
-        return 1 + len(self._made.probabilities)
+        saving.save(self._made, path, palette, kind)
 
     def __repr__(self) -> str:
         keys = ", ".join(getattr(key, "name", str(key)) for key in self)
@@ -341,90 +239,27 @@ class SegmentationResult(Mapping[IntEnum | str, Map]):
 
     def _repr_png_(self) -> bytes | None:
         """For notebooks: a picture of at most 512 pixels a side; None if it cannot be made."""
-        from . import notebook
-
         return notebook.or_nothing(lambda: notebook.png(self._view()))
 
     def _repr_html_(self) -> str | None:
         """For notebooks: the picture with a legend; None if it cannot be made."""
-        from . import notebook
-
         return notebook.or_nothing(lambda: notebook.html(self._view()))
 
-    def _view(self) -> View:
-        from . import notebook
-
+    def _view(self) -> notebook.View:
         made = self._made
         return notebook.View(
-            indices=self._indices(),
-            colours=colours("voc", made.labels, made.background),
+            indices=made.indices(),
+            colours=made.colours("voc"),
             areas=self.areas(),
             image=made.image,
             image_size=made.image_size,
             caption=repr(self),
         )
 
-    def _member(self, label: object) -> IntEnum:
-        member = self._made.labels.find(label)
-        if member is None:
-            raise LabelError(
-                f"{label!r} is the map of all labels' indices, not a label; expected one of them, "
-                f"such as {self._made.labels.members[0].name!r}"
-            )
-        return member
-
-    def _indices(self) -> Map:
-        """ARGMAX, whose values are indices for sure; uint8 where all labels fit."""
-        count = len(self._made.labels)
-        low, high = int(self._made.argmax.min()), int(self._made.argmax.max())
-        if low < 0 or high >= count:
-            raise InvalidUserInputError(
-                f"ARGMAX holds {low if low < 0 else high}, but indices go from 0 to {count - 1}: "
-                "the array was changed, or its forward failed; run forward again"
-            )
-        return self._made.argmax.astype(np.uint8, copy=False) if count <= 256 else self._made.argmax
-
-    def _cells(self) -> Cells:
-        return cells(self._indices(), self._made.image_size)
-
-    def _image_mask(self, member: IntEnum) -> npt.NDArray[np.uint8]:
-        """Ones where the image has a label, (height, width) of the image."""
-        return at_size((self._made.argmax == int(member)).view(np.uint8), self._made.image_size)
-
 
 def result_of(made: Made, out: SegmentationResult | None) -> SegmentationResult:
     """A new result; or `out`, which from now on is the result of what was made."""
     if out is None:
         return SegmentationResult(made)
-    out._made = made
+    remake(out, made)
     return out
-
-
-def maps_to_reuse(
-    out: object,
-    size: tuple[int, int],
-    dtype: npt.DTypeLike,
-    labels: LabelSet,
-    members: tuple[IntEnum, ...],
-) -> tuple[Map, Mapping[IntEnum, Map]]:
-    """The arrays of an earlier result, if they fit another forward: ARGMAX, probabilities.
-
-    Raises:
-        InvalidUserInputError: they do not, or it is no result; the message says in what.
-    """
-    if not isinstance(out, SegmentationResult):
-        raise InvalidUserInputError(
-            f"out is a {type(out).__name__}; expected a result of forward()"
-        )
-    made = out._made
-    for what, have, need in (
-        ("size", out.size, size),
-        ("type of ARGMAX", made.argmax.dtype, np.dtype(dtype)),
-        ("labels", made.labels.enum, labels.enum),
-        ("classes", tuple(made.probabilities), members),
-    ):
-        if have != need:
-            raise InvalidUserInputError(
-                f"out cannot be reused: its {what} is {have}, this call needs {need}"
-            )
-    return made.argmax, made.probabilities

@@ -8,6 +8,8 @@ sign. (cocoapi, common/maskApi.c, rleEncode and rleToString.)
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -40,3 +42,8 @@ def compressed(counts: Counts) -> str:
         characters.append(group + np.where(more, 0x20, 0) + 48)
     text = bytes(np.stack(characters, axis=1)[np.stack(needed, axis=1)].astype(np.uint8))
     return text.decode("ascii")
+
+
+def encoded(mask: npt.NDArray[np.uint8]) -> dict[str, Any]:
+    """A mask (H, W) of zeros and ones as COCO's tools and JSON take it."""
+    return {"size": list(mask.shape), "counts": compressed(run_lengths(mask))}

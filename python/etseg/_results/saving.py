@@ -18,6 +18,7 @@ from etseg._errors import FileWriteError, InvalidUserInputError
 from etseg._writing import write_whole
 
 from .encoding import PNG_MARK, png_chunk
+from .made import Made
 
 #: The most that the index of a pixel of a PNG with a palette can tell apart.
 MAX_COLOURS = 256
@@ -27,7 +28,27 @@ Kind = Literal["mask", "arrays"]
 _ENDINGS: dict[str, Kind] = {".png": "mask", ".npz": "arrays"}
 
 
-def kind_of(target: object, kind: object) -> Kind:
+def save(made: Made, target: object, palette: object, kind: object) -> None:
+    """What a result's save() does, and raises."""
+    if _kind_of(target, kind) == "arrays":
+        arrays = {member.name: array for member, array in made.probabilities.items()}
+        extra = {
+            "__labels__": np.array([member.name for member in made.labels.members]),
+            "__image_size__": np.array(made.image_size),
+        }
+        _write_to(target, lambda f: write_npz(f, {"ARGMAX": made.argmax, **arrays, **extra}))
+        return
+    if len(made.labels) > MAX_COLOURS:
+        raise InvalidUserInputError(
+            f"the model has {len(made.labels)} labels, and a PNG with a palette holds "
+            f"{MAX_COLOURS}; save as .npz"
+        )
+    table = made.colours(palette)
+    indices = made.indices()
+    _write_to(target, lambda file: write_palette_png(file, indices, table.rgb))
+
+
+def _kind_of(target: object, kind: object) -> Kind:
     """What to save: as `kind` says, or where it is None the ending of a path.
 
     Raises:
@@ -60,7 +81,7 @@ def kind_of(target: object, kind: object) -> Kind:
     return found
 
 
-def write_to(target: Any, write: Callable[[BinaryIO], object]) -> None:
+def _write_to(target: Any, write: Callable[[BinaryIO], object]) -> None:
     """Writes to a path, whole or not at all; or to an open file.
 
     Raises:

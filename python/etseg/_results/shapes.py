@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .grid import Cells
+from etseg._labels import ByLabel
+
+from .grid import Cells, cells
+from .made import Made
+
+#: x0, y0, x1, y1; half-open.
+Box = tuple[int, int, int, int]
 
 #: Rows of a map that are counted at once: numpy's bincount makes 8 bytes of each pixel.
 _BAND = 64
@@ -44,6 +52,29 @@ class Contour:
     holes: tuple[npt.NDArray[np.float32], ...]
 
 
+def areas_of(made: Made) -> Mapping[IntEnum, Area]:
+    """By label; of all of them."""
+    total = made.image_size[0] * made.image_size[1]
+    pixels = areas(cells(made.indices(), made.image_size), len(made.labels))
+    return ByLabel(
+        made.labels,
+        {
+            member: Area(int(count), int(count) / total)
+            for member, count in zip(made.labels.members, pixels, strict=True)
+        },
+    )
+
+
+def boxes_of(made: Made) -> Mapping[IntEnum, Box]:
+    """By label; of those that are there."""
+    found = cells(made.indices(), made.image_size)
+    pixels = areas(found, len(made.labels))
+    return ByLabel(
+        made.labels,
+        {member: box(found, member) for member in made.labels.members if pixels[member]},
+    )
+
+
 def areas(cells: Cells, count: int) -> npt.NDArray[np.int64]:
     """How many pixels of the image each of `count` labels has, int64 (count,)."""
     plane = cells.plane
@@ -58,7 +89,7 @@ def areas(cells: Cells, count: int) -> npt.NDArray[np.int64]:
     return total
 
 
-def box(cells: Cells, index: int) -> tuple[int, int, int, int]:
+def box(cells: Cells, index: int) -> Box:
     """The box (x0, y0, x1, y1), half-open, around the pixels of a label that is there."""
     import cv2
 

@@ -1,0 +1,112 @@
+"""What a result is before anything is made of it: maps by label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from etseg._errors import InvalidUserInputError, LabelError
+from etseg._labels import LabelSet
+
+from .made import Made, Map, Timings
+
+
+class Maps(Mapping[IntEnum | str, Map]):
+    """A read-only mapping from labels to the maps that a forward made."""
+
+    def __init__(self, made: Made) -> None:
+        self._made = made
+
+    @property
+    def argmax(self) -> Map:
+        """Index of the most probable label of each pixel, int32 or uint8, (H, W)."""
+        return self._made.argmax
+
+    @property
+    def labels(self) -> type[IntEnum]:
+        """The labels of the model that made this."""
+        return self._made.labels.enum
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every map."""
+        return self._made.argmax.shape[0], self._made.argmax.shape[1]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the image, as a person sees it (EXIF orientation applied)."""
+        return self._made.image_size
+
+    @property
+    def timings(self) -> Timings:
+        """How long each stage took."""
+        return self._made.timings
+
+    def __getitem__(self, key: object) -> Map:
+        """The map of a label.
+
+        Raises:
+            LabelError: (a KeyError) there is no such label, or its map was not asked for.
+        """
+        member = self._made.labels.find(key)
+        if member is None:
+            return self._made.argmax
+        try:
+            return self._made.probabilities[member]
+        except KeyError:
+            raise LabelError(
+                f"no probability map of {member.name} was asked for; add it to "
+                "classes_of_interest. There are: "
+                + ", ".join(getattr(k, "name", str(k)) for k in self)
+            ) from None
+
+    # Of mappings of arrays, equality would be ambiguous; a result is equal to itself.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def __iter__(self) -> Iterator[IntEnum | str]:
+        yield self._made.labels.argmax
+        yield from self._made.probabilities
+
+    def __len__(self) -> int:
+        return 1 + len(self._made.probabilities)
+
+
+def remake(maps: Maps, made: Made) -> None:
+    """From now on they are what another forward made."""
+    maps._made = made
+
+
+def maps_to_reuse(
+    out: object,
+    size: tuple[int, int],
+    dtype: npt.DTypeLike,
+    labels: LabelSet,
+    members: tuple[IntEnum, ...],
+) -> tuple[Map, Mapping[IntEnum, Map]]:
+    """The arrays of an earlier result, if they fit another forward: ARGMAX, probabilities.
+
+    Raises:
+        InvalidUserInputError: they do not, or it is no result; the message says in what.
+    """
+    if not isinstance(out, Maps):
+        raise InvalidUserInputError(
+            f"out is a {type(out).__name__}; expected a result of forward()"
+        )
+    made = out._made
+    for what, have, need in (
+        ("size", out.size, size),
+        ("type of ARGMAX", made.argmax.dtype, np.dtype(dtype)),
+        ("labels", made.labels.enum, labels.enum),
+        ("classes", tuple(made.probabilities), members),
+    ):
+        if have != need:
+            raise InvalidUserInputError(
+                f"out cannot be reused: its {what} is {have}, this call needs {need}"
+            )
+    return made.argmax, made.probabilities
