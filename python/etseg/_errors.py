@@ -47,7 +47,11 @@ __all__ = [
 
 
 class ErrorCode(IntEnum):
-    """The numbers of react-native-executorch; those below 100 are ExecuTorch's own."""
+    """The numbers of react-native-executorch; those below 100 are ExecuTorch's own.
+
+    All are here, for code that comes from there. Which of them etseg never raises, the
+    documentation of the errors marks.
+    """
 
     OK = 0
     INTERNAL = 1

@@ -1,8 +1,13 @@
-"""`etseg doctor`: what a bug report should say."""
+"""`etseg doctor`: what a bug report should say, a function for each section of it.
+
+A section more is a function more in _SECTIONS, and its fields in the epilogue.
+"""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +23,27 @@ _EPILOG = """\
 Fields of --json:
   version, package     of etseg, and where it is installed
   python, platform     likewise, of the interpreter and the system
+  dependencies         version by package
   isa, supported_isas  the kernels in use, and those this CPU can run
   threads              that one forward runs on
   runtime              version, operators (how many), backends (their names)
-  dependencies         version by package
   libraries            path and size in bytes of the runtime's own libraries
 """
 
 _DEPENDENCIES = ("numpy", "opencv-python-headless", "opencv-python", "simplejpeg", "click")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the answer.
+
+    Attributes:
+        rows: for people: what a line is about, and what it says.
+        fields: for programs: those of --json.
+    """
+
+    rows: list[tuple[str, str]]
+    fields: dict[str, Any]
 
 
 @click.command(epilog=_EPILOG)
@@ -36,47 +54,75 @@ def doctor(as_json: bool) -> None:
     A bug report is a good place for it.
     """
     with reported():
-        found = _found()
+        sections = [section() for section in _SECTIONS]
     if as_json:
-        print_json(found)
+        print_json({name: field for one in sections for name, field in one.fields.items()})
         return
-    runtime = found["runtime"]
-    rows = [
-        ("etseg", f"{found['version']}, {found['package']}"),
-        ("python", f"{found['python']}, {found['platform']}"),
-        ("packages", ", ".join(f"{name} {has}" for name, has in found["dependencies"].items())),
-        ("kernels", f"{found['isa']} (this CPU can run: {', '.join(found['supported_isas'])})"),
-        ("threads", str(found["threads"])),
-        ("runtime", f"ExecuTorch {runtime['version']}, {runtime['operators']} operators"),
-        ("backends", ", ".join(runtime["backends"])),
-        *(("library", f"{lib['path']} ({readable(lib['size'])})") for lib in found["libraries"]),
-    ]
-    for name, value in rows:
+    for name, value in (row for one in sections for row in one.rows):
         click.echo(f"{click.style(f'{name:<10}', bold=True)} {value}")
 
 
-def _found() -> dict[str, Any]:
-    package = Path(etseg.__file__).parent
+def _package() -> Section:
+    package = str(Path(etseg.__file__).parent)
+    return Section(
+        [("etseg", f"{_native.__version__}, {package}")],
+        {"version": _native.__version__, "package": package},
+    )
+
+
+def _python() -> Section:
+    version, system = platform.python_version(), platform.platform()
+    return Section([("python", f"{version}, {system}")], {"python": version, "platform": system})
+
+
+def _dependencies() -> Section:
+    found = {name: has for name in _DEPENDENCIES if (has := _version(name))}
+    line = ", ".join(f"{name} {has}" for name, has in found.items())
+    return Section([("packages", line)], {"dependencies": found})
+
+
+def _kernels() -> Section:
     info = _native.runtime_info()
-    return {
-        "version": _native.__version__,
-        "package": str(package),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "isa": info["isa"],
-        "supported_isas": list(info["supported_isas"]),
-        "threads": _native.thread_count(),
-        "runtime": {
-            "version": info["version"],
-            "operators": info["operators"],
-            "backends": list(info["backends"]),
-        },
-        "dependencies": {name: has for name in _DEPENDENCIES if (has := _version(name))},
-        "libraries": [
-            {"path": str(library), "size": library.stat().st_size}
-            for library in sorted((package / "_vendor").iterdir())
+    isa, supported = info["isa"], list(info["supported_isas"])
+    line = f"{isa} (this CPU can run: {', '.join(supported)})"
+    return Section([("kernels", line)], {"isa": isa, "supported_isas": supported})
+
+
+def _threads() -> Section:
+    count = etseg.get_num_threads()
+    return Section([("threads", str(count))], {"threads": count})
+
+
+def _runtime() -> Section:
+    info = _native.runtime_info()
+    version, operators, backends = info["version"], info["operators"], list(info["backends"])
+    return Section(
+        [
+            ("runtime", f"ExecuTorch {version}, {operators} operators"),
+            ("backends", ", ".join(backends)),
         ],
-    }
+        {"runtime": {"version": version, "operators": operators, "backends": backends}},
+    )
+
+
+def _libraries() -> Section:
+    found = sorted((Path(etseg.__file__).parent / "_vendor").iterdir())
+    sizes = {str(library): library.stat().st_size for library in found}
+    return Section(
+        [("library", f"{path} ({readable(size)})") for path, size in sizes.items()],
+        {"libraries": [{"path": path, "size": size} for path, size in sizes.items()]},
+    )
+
+
+_SECTIONS: tuple[Callable[[], Section], ...] = (
+    _package,
+    _python,
+    _dependencies,
+    _kernels,
+    _threads,
+    _runtime,
+    _libraries,
+)
 
 
 def _version(package: str) -> str | None:

@@ -36,7 +36,7 @@ Examples:
 
 \b
 The file appears only if the program, run by etseg on the photos, agrees with
-the network. Needs `pip install "etseg[export]"` here, not where the file runs.
+the network. Needs pip install "etseg[export]" here, not where the file runs.
 
 \b
 Exit status: 0 done; 1 the network cannot be exported, or does not agree: no

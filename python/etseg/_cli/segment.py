@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from typing import TYPE_CHECKING, NoReturn
-
 import click
 
-from etseg._model.catalogue import CATALOGUE
-from etseg._model.spec import ModelSpec
-from etseg._module import ImageSegmentationModule
-from etseg._threads import get_num_threads, set_num_threads
+from etseg._threads import set_num_threads
 
-from .common import (
-    Failure,
-    complete_model,
-    download_bar,
-    json_option,
-    known_models,
-    note,
-    print_json,
-    reported,
-)
-from .ending import status_of
-from .inputs import Photos, collect, path_of
-from .outputs import Plan, plan
-from .report import Batch, print_one
-
-if TYPE_CHECKING:
-    from .work import Work
+from .common import complete_model, json_option, reported
+from .inputs import collect, path_of
+from .model import loaded, model_of
+from .outputs import plan
+from .telling import say_what_is_left_out, tell_many, tell_one
 
 _EPILOG = """\
 \b
@@ -60,14 +41,9 @@ Fields of --json:
 
 \b
 Exit status: 0 all done; 1 a photo or the model could not be used, the other
-photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C, 143 by SIGTERM,
-129 by SIGHUP: none leaves a file half-written.
+photos are done all the same; 2 wrong usage; 130 ended by Ctrl-C, 143 by
+SIGTERM, 129 by SIGHUP: no file is left half-written.
 """
-
-
-#: What the copies of a model's weights may take where nobody said how many there shall be, bytes.
-_MOST_COPIES = 1_000_000_000
-_MOST_INSTANCES = 256  # what a module allows
 
 
 @click.command(epilog=_EPILOG)
@@ -152,10 +128,10 @@ def segment(
     Prints each label's share of the pixels; of a single photo also how long each stage took.
     """
     found = collect(photos, recursive)
-    model = _model(model_name)
+    model = model_of(model_name)
     own = [str(path)] if isinstance(model, str) and (path := path_of(model)) else []
     targets = plan(found, {"overlay": output, "mask": mask, "arrays": npz}, own)
-    _say_what_is_left_out(found, targets, quiet)
+    say_what_is_left_out(found, targets, quiet)
     wanted = [name.strip() for name in classes.split(",") if name.strip()]
     # Imported here: `etseg --help` needs no OpenCV.
     from .work import Work
@@ -163,94 +139,10 @@ def segment(
     with reported():
         if threads is not None:
             set_num_threads(threads)
-        module = _loaded(model, model_name, concurrency, len(found.found), quiet)
+        module = loaded(model, model_name, concurrency, len(found.found), quiet)
         work = Work(module, model_name, found.found, wanted, not no_resize, targets)
     with work:
         if found.many:
-            _many(work, found, as_json, quiet)
+            tell_many(work, found, as_json, quiet)
         else:
-            _one(work, as_json, quiet)
-
-
-def _one(work: Work, as_json: bool, quiet: bool) -> None:
-    try:
-        (item,) = work
-    except KeyboardInterrupt as interrupt:
-        work.stop()
-        click.echo("\nAborted.", err=True)
-        _leave(work, status_of(interrupt))
-    if as_json:
-        print_json(item.as_json())
-    if item.error is not None:
-        raise Failure(str(item.error)) from item.error
-    if not as_json and not quiet:
-        print_one(item)
-    for path in item.written.values():
-        note(f"wrote {path}", quiet)
-
-
-def _many(work: Work, photos: Photos, as_json: bool, quiet: bool) -> None:
-    aborted = 0
-    with Batch(len(photos.found), as_json, quiet) as batch:
-        for name, why in photos.unreadable.items():
-            batch.failed.append(f"cannot read {name!r}: {why}")
-        try:
-            for item in work:
-                batch.add(item)
-        except KeyboardInterrupt as interrupt:
-            aborted = status_of(interrupt)
-            for item in work.stop():
-                batch.add(item)
-    batch.summary(bool(aborted))
-    if aborted:
-        _leave(work, aborted)
-    if batch.failed:
-        click.get_current_context().exit(1)
-
-
-def _leave(work: Work, status: int) -> NoReturn:
-    """After Ctrl-C or the like, and whatever still runs."""
-    if work.is_stuck:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    click.get_current_context().exit(status)
-
-
-def _loaded(
-    model: ModelSpec | str, name: str, concurrency: int | None, photos: int, quiet: bool
-) -> ImageSegmentationModule:
-    """Ready, with maps of a byte a pixel where that suffices: many are in memory at a time."""
-    from etseg import resources  # as late as in _cli_resources
-
-    with download_bar(name, quiet) as on_progress:
-        path = resources.fetch(model, on_progress)
-    if concurrency is None:
-        concurrency = min(get_num_threads(), photos, _MOST_INSTANCES)
-        if concurrency * path.stat().st_size > _MOST_COPIES:
-            concurrency = 1
-    module = ImageSegmentationModule(concurrency=concurrency, argmax_dtype="uint8")
-    module.load(model)
-    if sum(label != "ARGMAX" for label in module.labels.__members__) > 256:
-        module = ImageSegmentationModule(concurrency=concurrency)
-        module.load(model)
-    return module
-
-
-def _model(name: str) -> ModelSpec | str:
-    if name in CATALOGUE:
-        return CATALOGUE[name]
-    if "/" not in name and not os.path.exists(name):  # noqa: PTH110  # any length
-        raise click.BadParameter(
-            f"{name!r} is no file and no known model; known: {known_models()}",
-            param_hint="--model",
-        )
-    return name
-
-
-def _say_what_is_left_out(photos: Photos, targets: Plan, quiet: bool) -> None:
-    if targets.left_out:
-        note(f"left out {targets.left_out} images in the folders of the results", quiet)
-    if photos.others:
-        kinds = (f"{times} {end or 'without an ending'}" for end, times in photos.others.items())
-        note(f"left out what is no image by its ending: {', '.join(kinds)}", quiet)
+            tell_one(work, as_json, quiet)

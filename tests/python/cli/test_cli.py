@@ -84,6 +84,25 @@ def test_version(succeed: Callable[..., str]) -> None:
     assert succeed("--version").split()[-1] == etseg.__version__
 
 
+def test_it_runs_as_a_module(succeed: Callable[..., str], tmp_path: Path) -> None:
+    """Where the script is not on the path, or belongs to another interpreter."""
+
+    def as_module(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "etseg", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    assert as_module("models").stdout == succeed("models")
+    usage = as_module("segment")
+    assert usage.returncode == 2
+    assert usage.stderr.startswith("Usage: python -m etseg segment ")
+
+
 def test_models(succeed: Callable[..., str]) -> None:
     lines = succeed("models").splitlines()
     assert [line.split()[0] for line in lines] == list(etseg.CATALOGUE)

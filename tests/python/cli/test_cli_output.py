@@ -145,8 +145,8 @@ def test_json_of_the_other_commands(tmp_path: Path, cache: Path) -> None:
 
     doctor = of("doctor")
     assert list(doctor) == [
-        "version", "package", "python", "platform", "isa", "supported_isas", "threads", "runtime",
-        "dependencies", "libraries",
+        "version", "package", "python", "platform", "dependencies", "isa", "supported_isas",
+        "threads", "runtime", "libraries",
     ]  # fmt: skip
     assert doctor["version"] == etseg.__version__
     assert doctor["isa"] in doctor["supported_isas"]
