@@ -29,7 +29,7 @@ from ._results.made import Made, Map, Timings
 from ._results.maps import maps_to_reuse
 from ._results.result import SegmentationResult, result_of
 from ._running import at_exit
-from ._running.workers import Workers
+from ._running.threads import for_calls
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack  # typing has them from 3.11 on
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 #: Threads of forward_async() beside those that the model keeps busy: they read and decode.
 _READERS = 2
 #: Attributes that _begin() makes; they do not go into a pickle.
-_OWN = ("_session", "_swap", "_workers", "_not_reopened")
+_OWN = ("_session", "_swap", "_threads", "_not_reopened")
 #: What a pickle has beside the others: the spec of what was loaded, or None.
 _SPEC = "(spec)"
 
@@ -268,7 +268,7 @@ class ImageSegmentationModule:
         work = partial(
             self.forward, image, classes_of_interest, resize, channel_order=channel_order, out=out
         )
-        return await event_loop.run(work, self._workers, self.concurrency + _READERS)
+        return await event_loop.run(work, self._threads)
 
     @shares(load)
     async def load_async(
@@ -435,7 +435,7 @@ class ImageSegmentationModule:
         """What is of this process and this module alone."""
         self._session: Session | None = None
         self._swap = threading.Lock()
-        self._workers = Workers()
+        self._threads = for_calls(self._options.concurrency + _READERS)
         self._not_reopened: tuple[ModelSpec, EtsegError] | None = None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from time import monotonic
 
 from etseg import _native
 
-from . import workers
+from . import threads
 
 #: How long calls that run at interpreter exit are waited for, in seconds.
 _PATIENCE = 5.0
@@ -25,7 +25,7 @@ def register(segmenter: _native.Segmenter) -> None:
 def _close_all() -> None:
     """Calls that wait are turned away, those that run get a bounded time."""
     deadline = monotonic() + _PATIENCE
-    workers.finish(deadline)
+    threads.finish(deadline)
     _native.refuse_calls()
     for each in list(_segmenters):
         # The modules keep them: daemon threads that still call forward() are to be stopped by the

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Generic, TypeVar
 
-from etseg._errors import EtsegError, InvalidStateError
+from etseg._errors import InvalidStateError
 
-from .workers import Workers
+from .threads import Call, Threads, for_calls
 
 T = TypeVar("T")
 
@@ -21,16 +21,16 @@ T = TypeVar("T")
 _LOADS = 32
 
 # Not waited for at exit: our own native code sees to that itself, and a server may be silent long.
-_loaders = Workers(at_exit=False)
+_loaders = for_calls(_LOADS, awaited=False)
 
 
-async def run(work: Callable[[], T], workers: Workers, most: int) -> T:
-    """What the work returns or raises, by one of at most `most` threads.
+async def run(work: Callable[[], T], threads: Threads[Call]) -> T:
+    """What the work returns or raises.
 
     Raises:
         InvalidStateError: asyncio does not run here.
     """
-    return await _Call(work).on(workers, most)
+    return await _Call(work).on(threads)
 
 
 async def run_telling(
@@ -47,22 +47,26 @@ async def run_telling(
     Raises:
         InvalidStateError: asyncio does not run here.
     """
-    return await _TellingCall(work, callback).on(_loaders, _LOADS)
+    return await _TellingCall(work, callback).on(_loaders)
 
 
 def run_behind(work: Callable[[], object]) -> None:
     """Has something done that raises nothing and nobody waits for."""
-    try:
-        _loaders.submit(_Unawaited(work), _LOADS)
-    except EtsegError:  # there are no threads any more
-        work()
+    _give(_loaders, _Unawaited(work))
+
+
+def _give(threads: Threads[Call], call: Call) -> None:
+    """To a thread; where none can be had, to this one, which is the loop's."""
+    if not threads.give(call):
+        threads.take_back(call)
+        call.run()
 
 
 class _Call(Generic[T]):
     """Work for another thread, and the future of a loop that waits for it."""
 
     def __init__(self, work: Callable[[], T]) -> None:
-        self._work: Callable[[], T] | None = work
+        self._work = [work]  # taken out by the one who does it
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -76,10 +80,10 @@ class _Call(Generic[T]):
         self._error: BaseException | None = None
         self._stopped = False
 
-    async def on(self, workers: Workers, most: int) -> T:
+    async def on(self, threads: Threads[Call]) -> T:
         """What the work returns or raises."""
         try:
-            workers.submit(self, most)
+            _give(threads, self)
             await self._done
             if self._error is not None:
                 raise self._error
@@ -88,12 +92,14 @@ class _Call(Generic[T]):
             # However this ends: what has not begun never does, and neither the queue nor a
             # traceback keeps anything alive.
             self.stop()
-            self._work = self._result = self._error = None
+            self._work.clear()
+            self._result = self._error = None
 
     def run(self) -> None:
         """On the other thread."""
-        work, self._work = self._work, None
-        if work is None:  # nobody waits any more
+        try:
+            work = self._work.pop()
+        except IndexError:  # nobody waits any more, or another thread does it
             return
         result, error = None, None
         try:

@@ -1,21 +1,40 @@
-"""The images of a stream: what may be one, and how fast they come."""
+"""The images of a stream: what may be one, and how they are taken."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from time import perf_counter_ns, thread_time_ns
-from typing import Any
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from threading import get_ident
+from types import GeneratorType
+from typing import Any, cast
 
 from etseg._errors import InvalidUserInputError
 
 
-class Images(Iterator[object]):
-    """An iterator over images that keeps its error for later, and knows its own pace.
+class Job(list[object]):
+    """One image, and then what became of it.
 
-    Attributes:
-        error: what the iterable raised at its end, if anything.
+    A list that holds the image until somebody takes it out, which one can do alone. It is made of
+    the image by C code, as it comes from the iterator: no interrupt comes between.
     """
+
+    result: object = None
+    error: BaseException | None = None
+    #: Whether the error is that of the iterable, and the end.
+    is_last = False
+    #: Whether it was handed to the threads.
+    given = False
+    #: Whether `result` and `error` are there.
+    done = False
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__  # type: ignore[assignment]  # list has none
+
+
+class Images:
+    """An iterator over images that are taken one by one. By one thread at a time."""
 
     def __init__(self, images: Any) -> None:
         """From any iterable.
@@ -23,48 +42,65 @@ class Images(Iterator[object]):
         Raises:
             InvalidUserInputError: it is none, or one image.
         """
-        self.error: Exception | None = None
-        self._iterator = _iterator(images)
-        self._slept = 0  # for the last image, ns
+        self._iterators = [_iterator(images)]  # none after the end
+        self._asking: GeneratorType[None, None, None] | None = None
+        self._asker = 0  # the thread
 
-    def __next__(self) -> object:
-        """The next image.
+    def take(self, jobs: deque[Job]) -> bool:
+        """Appends a job with the next image; or one with the error of the iterable, the last one.
 
-        What is no Exception, such as KeyboardInterrupt, is raised at once.
+        What is no Exception, such as KeyboardInterrupt, is raised at once, and nothing is lost.
 
-        Raises:
-            StopIteration: there is none, or an error instead.
+        Returns:
+            whether there is one; else it is the end, see :meth:`end`.
         """
-        start, computed = perf_counter_ns(), thread_time_ns()
+        before = len(jobs)
+        self._asker = get_ident()
+        self._asking = cast("GeneratorType[None, None, None]", _one(self._iterators, jobs))
         try:
-            image = next(self._iterator)
+            next(self._asking, None)
         except Exception as error:
-            self._iterator = iter(())
-            if not isinstance(error, StopIteration):
-                self.error = error
-            raise StopIteration from None
-        computed = thread_time_ns() - computed
-        took = perf_counter_ns() - start
-        self._slept = took if took > max(4 * computed, 1_000_000) else 0
-        return image
+            job = Job()
+            job.error, job.is_last, job.given, job.done = error, True, True, True
+            jobs.append(job)
+            self.end()
+        return len(jobs) > before
 
-    def is_slower_than(self, duration: int) -> bool:
-        """Whether the iterable slept for the last image, and longer than one takes.
+    def end(self) -> None:
+        """The iterator had no more: it is not asked again, nor closed."""
+        self._iterators.clear()
 
-        To ask it for the next one first would delay the result that is due by longer than it took
-        to make. One that computes is asked at all times.
+    def is_asked(self) -> bool:
+        """Whether a thread is inside of the iterator. Python knows it of generators, for sure."""
+        return self._asking is not None and self._asking.gi_running
 
-        Args:
-            duration: what a forward takes, in nanoseconds; 0 if none was done yet.
+    def is_asked_here(self) -> bool:
+        """Whether it is this thread."""
+        return self.is_asked() and self._asker == get_ident()
+
+    def let_go(self) -> None:
+        """From now on there are no more; calls the iterator's close(), if it has one.
+
+        Not while a thread is inside: that one is to call this when it comes out.
         """
-        return self._slept > duration
+        while self._iterators:
+            try:
+                iterator = self._iterators.pop()
+            except IndexError:  # another thread was faster
+                return
+            if not self.is_asked():
+                if (close := getattr(iterator, "close", None)) is not None:
+                    close()
+                return
+            self._iterators.append(iterator)
+            if self.is_asked():
+                return
 
-    def abandon(self) -> Callable[[], object] | None:
-        """From now on there are no more; returns the iterator's close(), if that is called for."""
-        close = getattr(self._iterator, "close", None)
-        self.error = None
-        self._iterator = iter(())
-        return close
+
+def _one(iterators: list[Iterator[object]], jobs: deque[Job]) -> Iterator[None]:
+    for iterator in iterators:
+        jobs.extend(map(Job, zip(islice(iterator, 1), strict=False)))
+    yield from ()
 
 
 def _iterator(images: Any) -> Iterator[object]:

@@ -1,15 +1,19 @@
 """SegmentationStream: the results of many images, in order, while the next ones are worked on.
 
-The stream pulls images (``_pull``) and hands out results in the consumer's thread; the threads of
-``_crew`` do the work between.
+The stream takes images (``pull``) and hands out results in the consumer's thread; ``threads`` do
+the work between. What was taken and not handed out is in one place, the window, and goes there and
+from there by single calls of C: KeyboardInterrupt, wherever it strikes, finds each image and result
+either here or there, and the next step goes on from that.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -18,8 +22,8 @@ import numpy as np
 from etseg._errors import EtsegError, ForkedProcessError, InvalidStateError, InvalidUserInputError
 from etseg._results.result import SegmentationResult
 
-from .crew import Crew, Job
-from .pull import Images
+from .pull import Images, Job
+from .threads import Threads
 
 if TYPE_CHECKING:
     from typing_extensions import Self, TypeVar  # typing has them from 3.11 and 3.13 on
@@ -46,9 +50,9 @@ class SegmentationStream(Iterator[Item]):
     taken, and end when there are none left: a stream that nobody asks is idle, one that has ended
     leaves no thread.
 
-    A source that sleeps longer than a forward takes, as a camera does, is not asked for the next
-    image while a result is due. For a source whose next image depends on the last result, take
-    ``look_ahead=1``: it is asked only when every result was handed out.
+    With ``look_ahead=1`` the iterable is asked only when every result was handed out. That is for a
+    camera, which would else be waited for while a result is due, and for a source whose next image
+    depends on the last result.
 
     Errors are raised, or yielded (see `on_error`), in the place of the image's result, and the
     next step goes on with the next image; a ``for`` loop ends with what is raised, so one that is
@@ -63,7 +67,9 @@ class SegmentationStream(Iterator[Item]):
 
     Several threads may take steps: they take turns, and each gets another result. After a fork,
     the stream can be used by the parent alone. At interpreter exit nothing that has not begun is
-    begun any more, except by a thread that still takes steps: it then works alone.
+    begun any more, and what runs is given some seconds.
+
+    A step that is interrupted, by Ctrl-C say, loses nothing: the next one goes on where it was.
 
     Args:
         call: makes a result of an image.
@@ -94,12 +100,13 @@ class SegmentationStream(Iterator[Item]):
         self._look_ahead = _checked_look_ahead(look_ahead, 2 * threads)
         self._yields_errors = on_error == "yield"
         self._images = Images(images)
-        self._duration = 0  # of the last forward, ns
         self._window: deque[Job] = deque()  # taken and not handed out
-        self._turn = threading.Lock()
-        self._owner: int | None = None  # of the turn
+        # A thread that has it already may take it again: no interrupt locks the stream up for it.
+        self._turn = threading.RLock()
         self._process = os.getpid()
-        self._crew = Crew(call, min(threads, self._look_ahead))
+        self._call = call
+        most = min(threads, self._look_ahead)
+        self._threads: Threads[Job] = Threads(partial(_do, call), most, name="etseg.map")
 
     def __iter__(self) -> Self:
         return self
@@ -118,30 +125,30 @@ class SegmentationStream(Iterator[Item]):
                 f"this stream was made in process {self._process}, whose threads are not in this "
                 "one; call map() here, on a module that was loaded here"
             )
-        if self._owner == threading.get_ident():
+        if self._images.is_asked_here():
             raise InvalidStateError(
                 "the stream was asked for a result while it asks for an image, in one thread"
             )
+        taken: list[Job] = []
         try:
             with self._turn:
-                self._owner = threading.get_ident()
-                try:
-                    job = self._step()
-                finally:
-                    self._owner = None
-        finally:
-            if self._crew.closed:
-                self._let_go()
-        if job is None:
-            raise StopIteration
-        if job.error is None:
-            return cast("Item", job.result)
-        if self._yields_errors and isinstance(job.error, EtsegError):
-            return cast("Item", job.error)
-        try:
+                self._wait_for_first()
+                # From one into the other in a single call, see above.
+                taken.extend(map(deque.popleft, (self._window,)))
+            (job,) = taken
+            if job.error is None:
+                return cast("Item", job.result)
+            if self._yields_errors and isinstance(job.error, EtsegError) and not job.is_last:
+                return cast("Item", job.error)
             raise job.error
-        finally:
-            del job  # its error has this frame in its traceback
+        except BaseException as error:
+            if taken and error is not taken[0].error:
+                self._window.extendleft(taken)  # interrupted: it comes at the next step
+            if self._threads.closed:
+                self._let_go()
+            taken.clear()
+            job = None  # its error has this frame in its traceback
+            raise
 
     def close(self) -> None:
         """Ends the stream. Closing twice does nothing.
@@ -152,7 +159,7 @@ class SegmentationStream(Iterator[Item]):
         soon as `images` lets it go, which nothing can hurry.
         """
         if os.getpid() == self._process:
-            self._crew.close()
+            self._threads.close()
             self._let_go()
 
     def __enter__(self) -> Self:
@@ -167,58 +174,102 @@ class SegmentationStream(Iterator[Item]):
         self.close()
 
     def __del__(self) -> None:
-        # May run anywhere, in a thread of the crew too: no lock, no waiting.
-        crew: Crew | None = self.__dict__.get("_crew")  # None: __init__ raised
-        if crew is not None:
-            crew.closed = True
+        # May run anywhere, in a thread of ours too: no lock, no waiting.
+        threads: Threads[Job] | None = self.__dict__.get("_threads")  # None: __init__ raised
+        if threads is not None:
+            threads.closed = True
 
-    def _step(self) -> Job | None:
-        """The next one that is done; None at the end, or when closed."""
+    def _wait_for_first(self) -> None:
+        """Until the first in the window is done.
+
+        Raises:
+            StopIteration: there is none, or the stream was closed.
+        """
         self._take_images()
-        if self._crew.closed:
-            return None
-        if not self._window:
-            self._crew.close()
-            error, self._images.error = self._images.error, None
-            if error is not None:
-                raise error
-            return None
-        job = self._window[0]
-        if not self._crew.wait_for(job):
-            return None
-        self._window.popleft()
-        if isinstance(job.result, SegmentationResult):
-            self._duration = job.result.timings.total
-        return job
+        while (job := self._first()) is not None and not self._threads.closed:
+            if job.done:
+                return
+            if job and not self._threads.call():  # nobody has it, and nobody comes for it
+                _do_here(self._call, job)
+            else:
+                self._threads.bell.wait_until(lambda: job.done or self._threads.closed)
+        if not self._threads.closed:
+            self._threads.close()
+        raise StopIteration
 
     def _take_images(self) -> None:
         """One, in place of the result that is about to go; more while that is not there yet."""
         taken = 0
-        while not self._crew.closed and len(self._window) < self._look_ahead:
-            if self._window and (
-                self._images.is_slower_than(self._duration) or (taken and self._window[0].done)
-            ):
+        while not self._threads.closed and len(self._window) < self._look_ahead:
+            if taken and (first := self._first()) is not None and first.done:
                 break
-            try:
-                image = next(self._images)
-            except StopIteration:
+            if not self._images.take(self._window):
+                if not self._threads.closed:
+                    self._images.end()
                 break
-            self._window.append(Job(image))  # first: add() can be interrupted
-            del image
-            self._crew.add(self._window[-1])
+            self._hand_over()
             taken += 1
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Gives the threads what they do not have yet; all, as an interrupt may have come before.
+
+        So one may be given twice: whoever takes the image out of it does it.
+        """
+        for job in list(self._window):
+            if not job.given:
+                self._threads.give(job)
+                job.given = True
+
+    def _first(self) -> Job | None:
+        try:
+            return self._window[0]
+        except IndexError:
+            return None
 
     def _let_go(self) -> None:
-        """After the end: drops what is left, by whoever has the turn."""
-        if not self._turn.acquire(blocking=False):
-            return  # the one who has it comes by here
-        try:
+        """After close(): drops what is left. A thread inside of `images` does it when it is out."""
+        if not self._images.is_asked():
             self._window.clear()
-            close = self._images.abandon()
-        finally:
-            self._turn.release()
-        if close is not None:
-            close()
+            self._images.let_go()
+
+
+def _do(call: Callable[[object], object], job: Job) -> None:
+    """Makes the result of a job, unless another thread does."""
+    try:
+        taken = [job.pop()]
+    except IndexError:
+        return
+    _settle(job, _outcome(call, taken.pop, BaseException))
+    del job  # the traceback of its error leads to this frame
+
+
+def _do_here(call: Callable[[object], object], job: Job) -> None:
+    """The same in the consumer's thread: after an interrupt the next step finds the image again."""
+    _settle(job, _outcome(call, partial(job.__getitem__, 0), Exception))
+    job.clear()
+    del job
+
+
+def _settle(job: Job, outcome: tuple[object, BaseException | None]) -> None:
+    job.result, job.error = outcome
+    if isinstance(job.error, EtsegError):
+        # One that is kept shall not keep images and half-made maps.
+        link: BaseException | None = job.error
+        while link is not None:
+            traceback.clear_frames(link.__traceback__)
+            link = link.__context__
+    job.done = True
+
+
+def _outcome(
+    call: Callable[[object], object], take: Callable[[], object], caught: type[BaseException]
+) -> tuple[object, BaseException | None]:
+    """What the call for an image returns and what it raises."""
+    try:
+        return call(take()), None
+    except caught as error:
+        return None, error
 
 
 def _threads_for(concurrency: int) -> int:

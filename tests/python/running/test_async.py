@@ -316,7 +316,7 @@ def test_where_no_thread_can_be_started(
 ) -> None:
     """Then the loop's own thread does it."""
 
-    def refuse(_: threading.Thread) -> None:
+    def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
     async def main() -> None:
@@ -329,5 +329,5 @@ def test_where_no_thread_can_be_started(
         assert len(module.labels) == 3
 
     wait_until(lambda: not threads_of_etseg())
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr("etseg._running.threads.start_new_thread", refuse)
     run(main())

@@ -194,7 +194,7 @@ def test_a_load_that_is_cancelled_at_its_end(
         await until(module.opened.is_set)
         module.gate.set()
         # Holds up the loop until the other thread has nothing to do any more.
-        wait_until(lambda: not etseg._running.event_loop._loaders._running)
+        wait_until(lambda: not etseg._running.event_loop._loaders.is_busy())
         cancel(task)
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -248,7 +248,7 @@ def test_progress_that_comes_too_late(run: Run) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await until(lambda: not etseg._running.event_loop._loaders._running)
+        await until(lambda: not etseg._running.event_loop._loaders.is_busy())
         await asyncio.sleep(0.01)
         assert not module.is_loaded
 

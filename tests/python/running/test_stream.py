@@ -21,7 +21,7 @@ import etseg
 from children import PATIENCE
 from etseg import ImageSegmentationModule, SegmentationStream
 from programs import picture, program
-from streams import Counting, Gate, crew, number_of, numbered
+from streams import Counting, Gate, number_of, numbered, wait_for_the_crew
 
 SIZE = (24, 40)
 
@@ -37,9 +37,7 @@ def module() -> Iterator[ImageSegmentationModule]:
 def no_thread_is_left() -> Iterator[None]:
     """In any test of this file, whatever it does to its streams."""
     yield
-    for thread in crew():
-        thread.join(PATIENCE)  # of a stream that was collected, while an image was worked on
-    assert crew() == []
+    wait_for_the_crew()  # of a stream that was collected, while an image was worked on
 
 
 # Results and their order
@@ -185,9 +183,7 @@ def test_an_abandoned_stream_is_idle(module: ImageSegmentationModule) -> None:
     source = Counting()
     stream = module.map(source, resize=True, look_ahead=6)
     assert number_of(next(stream)) == 0
-    for thread in crew():
-        thread.join(PATIENCE)
-    assert crew() == []
+    wait_for_the_crew()
     taken = source.taken
     assert number_of(next(stream)) == 1
     assert source.taken <= taken + 6
@@ -208,45 +204,35 @@ def test_a_due_result_does_not_wait_for_the_source(module: ImageSegmentationModu
     assert received == list(range(10))
 
 
-def test_a_source_that_sleeps_is_not_asked_while_a_result_is_due(
-    module: ImageSegmentationModule, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The clocks are ours; each image takes a minute to come, asleep or not."""
-    wall = busy = 0
-    monkeypatch.setattr("etseg._running.pull.perf_counter_ns", lambda: wall)
-    monkeypatch.setattr("etseg._running.pull.thread_time_ns", lambda: busy)
+def test_a_step_takes_one_image_where_its_result_is_there(module: ImageSegmentationModule) -> None:
+    """In place of the result that goes, so that the threads are kept at it; and no more."""
+    source = Counting()
+    stream = module.map(source, resize=True, look_ahead=6)
+    next(stream)
+    for _ in range(10):
+        wait_for_the_crew()  # all that was taken is done
+        taken = source.taken
+        next(stream)
+        assert source.taken == taken + 1
+    stream.close()
 
-    def in_flight(asleep: bool) -> list[int]:
-        taken = 0
-        came = threading.Semaphore(0)
 
-        def images() -> Iterator[object]:
-            nonlocal wall, busy, taken
-            for gate in gates:
-                wall += 60 * 10**9
-                busy += 0 if asleep else 60 * 10**9
-                taken += 1
-                came.release()
-                yield gate
+def test_a_camera_with_look_ahead_1(module: ImageSegmentationModule) -> None:
+    """No result waits for the next frame: it is asked for when the step is done, not before."""
+    asked, steps = 0, 0
 
-        gates = [Gate(number) for number in range(6)]
-        counts = []
-        stream = module.map(images(), resize=True, look_ahead=4)
-        with ThreadPoolExecutor(1) as pool:
-            for number, gate in enumerate(gates):
-                step = pool.submit(next, stream)
-                assert gate.begun.wait(PATIENCE)
-                # The step ends only when this image does: until then it takes what it may.
-                for _ in range(1 if asleep else (4, 1, 1, 0, 0, 0)[number]):
-                    assert came.acquire(timeout=PATIENCE)
-                gate.open.set()
-                assert number_of(step.result()) == number
-                counts.append(taken - number)
-        assert list(stream) == []
-        return counts
+    def camera() -> Iterator[object]:
+        nonlocal asked
+        while True:
+            asked += 1
+            assert asked == steps
+            yield numbered(asked)
 
-    assert in_flight(asleep=True) == [1] * 6
-    assert in_flight(asleep=False) == [4, 4, 4, 3, 2, 1]
+    stream = module.map(camera(), resize=True, look_ahead=1)
+    for number in range(1, 20):
+        steps += 1
+        assert number_of(next(stream)) == number
+    stream.close()
 
 
 # Errors
@@ -378,8 +364,7 @@ def test_an_image_that_failed_goes_at_once(module: ImageSegmentationModule) -> N
         first.open.set()
         assert number_of(step.result()) == 0
     assert last.wait(PATIENCE)
-    for thread in crew():
-        thread.join(PATIENCE)
+    wait_for_the_crew()
     gc.collect()
     assert [ref() for ref in refs] == [None] * 4
     assert [str(error) for error in stream] == ["mine"] * 4

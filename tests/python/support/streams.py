@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import etseg
 from children import PATIENCE
+from etseg._running.threads import _all
 from programs import picture
 
 
-def crew() -> list[threading.Thread]:
-    """The threads of all streams."""
-    return [thread for thread in threading.enumerate() if thread.name == "etseg.map"]
+def crew() -> int:
+    """How many threads of streams are at work."""
+    streams = [threads for ref in _all if (threads := ref()) is not None]
+    return sum(threads.is_busy() for threads in streams if threads.name == "etseg.map")
+
+
+def wait_for_the_crew() -> None:
+    """Until no thread of a stream is left, nor at work."""
+    deadline = time.monotonic() + PATIENCE
+    while crew() or any(thread.name == "etseg.map" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def numbered(number: int) -> Any:
