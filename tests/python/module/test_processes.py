@@ -222,6 +222,7 @@ def test_a_fork_while_threads_are_inside(call: str, tmp_path: Path) -> None:
         f"""
         module = loaded()
         expected = outcome(module)
+        {call}(module)  # what it imports is here: Python's own locks of imports are not the test's
         stop = threading.Event()
 
         def work():

@@ -206,14 +206,23 @@ def test_a_due_result_does_not_wait_for_the_source(module: ImageSegmentationModu
 
 def test_a_step_takes_one_image_where_its_result_is_there(module: ImageSegmentationModule) -> None:
     """In place of the result that goes, so that the threads are kept at it; and no more."""
-    source = Counting()
-    stream = module.map(source, resize=True, look_ahead=6)
+    first, taken = Gate(), 0
+
+    def images() -> Iterator[object]:
+        nonlocal taken
+        while True:
+            taken += 1
+            if taken == 4:
+                first.open.set()
+            yield first if taken == 1 else numbered(taken)
+
+    stream = module.map(images(), resize=True, look_ahead=6)
     next(stream)
     for _ in range(10):
         wait_for_the_crew()  # all that was taken is done
-        taken = source.taken
+        before = taken
         next(stream)
-        assert source.taken == taken + 1
+        assert taken == before + 1
     stream.close()
 
 
