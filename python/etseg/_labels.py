@@ -50,9 +50,10 @@ class DeeplabLabel(IntEnum):
 
 
 class SelfieSegmentationLabel(IntEnum):
-    """A person in front of a background. Label 0 is the person."""
+    """A person in front of a background. Label 0 is the person, whom PERSON names too."""
 
     SELFIE = 0
+    PERSON = 0
     BACKGROUND = 1
     ARGMAX = 2
 
@@ -138,7 +139,8 @@ def normalize_labels(labels: Labels) -> type[IntEnum] | tuple[str, ...]:
 
 
 def _checked_enum(enum: type[IntEnum]) -> type[IntEnum]:
-    values = sorted(int(member) for name, member in enum.__members__.items() if name != _ARGMAX)
+    # An enum iterates over members, each once, whatever further names they have.
+    values = sorted(int(member) for member in enum if member.name != _ARGMAX)
     if not values or values != list(range(len(values))):
         raise InvalidConfigError(
             f"the values of {enum.__name__} are {values[:5]}...; expected 0, 1, 2, ... each once"
@@ -147,6 +149,11 @@ def _checked_enum(enum: type[IntEnum]) -> type[IntEnum]:
     if argmax is not None and int(argmax) != len(values):
         raise InvalidConfigError(
             f"{enum.__name__}.ARGMAX is {int(argmax)}; expected {len(values)}, after the classes"
+        )
+    same = [name for name, member in enum.__members__.items() if member is argmax]
+    if argmax is not None and same != [_ARGMAX]:
+        raise InvalidConfigError(
+            f"{' and '.join(same)} of {enum.__name__} are one; expected an ARGMAX of its own"
         )
     return enum
 
@@ -158,17 +165,15 @@ class LabelSet:
         self.enum = labels if isinstance(labels, type) else enum_of_names(labels)
         kind: type = type(self.enum)
         given = cast("_NamedMeta", self.enum).given if kind is _NamedMeta else ()
-        self.members = tuple(
-            sorted(m for name, m in self.enum.__members__.items() if name != _ARGMAX)
-        )
+        self.members = tuple(sorted(member for member in self.enum if member.name != _ARGMAX))
         #: The key of the ARGMAX map: a member, or its name where the caller's enum has none.
         self.argmax: IntEnum | str = self.enum.__members__.get(_ARGMAX, _ARGMAX)
         # Names as they were given come first, then whatever their case, then those of the members.
         self._by_name: dict[str, IntEnum] = dict(zip(given, self.members, strict=False))
         for name, member in self._by_name.copy().items():
             self._by_name.setdefault(name.casefold(), member)
-        for member in self.members:
-            self._by_name.setdefault(member.name.casefold(), member)
+        for name, member in self.enum.__members__.items():
+            self._by_name.setdefault(name.casefold(), member)
 
     def __len__(self) -> int:
         return len(self.members)

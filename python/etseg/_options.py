@@ -86,7 +86,7 @@ class CallOptions:
                 f"channel_order is {self.channel_order!r}; expected 'rgb' or 'bgr'"
             )
         labels = self.classes_of_interest
-        if not isinstance(labels, str) and isinstance(labels, Iterable):
+        if not isinstance(labels, (str, bytes)) and isinstance(labels, Iterable):
             # They are read more than once, and a generator can be read once.
             object.__setattr__(self, "classes_of_interest", tuple(labels))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from enum import Enum, IntEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import etseg
 from children import output_of
 from etseg import DeeplabLabel, ImageSegmentationModule, SelfieSegmentationLabel
-from etseg._labels import enum_of_names
+from etseg._labels import LabelSet, enum_of_names, normalize_labels
 from programs import picture, program
 
 
@@ -57,6 +58,35 @@ def test_the_references_labels() -> None:
         "BACKGROUND": 1,
         "ARGMAX": 2,
     }
+
+
+def test_the_person_is_called_person(selfie: ImageSegmentationModule, photo_path: Path) -> None:
+    """Wherever a label is named; index 0 is the reference's SELFIE as before."""
+    assert SelfieSegmentationLabel.PERSON is SelfieSegmentationLabel.SELFIE
+    assert selfie.labels is SelfieSegmentationLabel
+    result = selfie.forward(photo_path, ["person", "PERSON", SelfieSegmentationLabel.PERSON])
+    assert [getattr(key, "name", key) for key in result] == ["ARGMAX", "SELFIE"]
+    assert result["PERSON"] is result["SELFIE"] is result[0]
+    assert result.areas()["PERSON"] == result.areas()["SELFIE"]
+    assert result.boxes()["Person"] == result.boxes()[0]
+    np.testing.assert_array_equal(result.mask("PERSON"), result.mask(0))
+    np.testing.assert_array_equal(
+        result.colorize({"PERSON": "#ff0000"}), result.colorize({"SELFIE": "#ff0000"})
+    )
+
+
+def test_further_names_of_an_enum_are_names() -> None:
+    class Pets(IntEnum):
+        CAT = 0
+        FELINE = 0
+        DOG = 1
+        ARGMAX = 2
+
+    labels = LabelSet(normalize_labels(Pets))  # type: ignore[arg-type]
+    assert labels.members == (Pets.CAT, Pets.DOG)
+    assert labels.find("feline") is labels.find("cat") is labels.find(0) is Pets.CAT
+    with pytest.raises(etseg.LabelError, match=r"Valid: CAT, DOG$"):
+        labels.find("bird")
 
 
 @pytest.mark.parametrize("label", [DeeplabLabel.CAT, "CAT", "cat", 8, np.int64(8), np.uint8(8)])

@@ -32,7 +32,7 @@ def loaded(
             concurrency = 1
     module = ImageSegmentationModule(concurrency=concurrency, argmax_dtype="uint8")
     module.load(model)
-    if sum(label != "ARGMAX" for label in module.labels.__members__) > 256:
+    if len(module.labels) - 1 > 256:  # without ARGMAX
         module = ImageSegmentationModule(concurrency=concurrency)
         module.load(model)
     return module

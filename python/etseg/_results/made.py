@@ -76,20 +76,28 @@ class Made:
             )
         return member
 
-    def indices(self) -> Map:
+    def indices(self, step: int = 1) -> Map:
         """ARGMAX, whose values are indices for sure; uint8 where all labels fit.
+
+        Args:
+            step: 2 for every other row and column, and so on.
 
         Raises:
             InvalidUserInputError: the array was changed, and holds what is no index.
         """
         count = len(self.labels)
-        low, high = int(self.argmax.min()), int(self.argmax.max())
+        plane = self.argmax[::step, ::step]
+        low, high = int(plane.min()), int(plane.max())
         if low < 0 or high >= count:
             raise InvalidUserInputError(
                 f"ARGMAX holds {low if low < 0 else high}, but indices go from 0 to {count - 1}: "
                 "the array was changed, or its forward failed; run forward again"
             )
-        return self.argmax.astype(np.uint8, copy=False) if count <= 256 else self.argmax
+        return plane.astype(np.uint8, copy=False) if count <= 256 else plane
+
+    def counts(self, step: int) -> npt.NDArray[np.intp]:
+        """How many of the maps' pixels each label has, of every `step`-th row and column."""
+        return np.bincount(self.indices(step).ravel(), minlength=len(self.labels))
 
     def image_indices(self) -> Map:
         """The same, of the image's size."""

@@ -15,6 +15,7 @@ from etseg._labels import Label
 
 from . import notebook, pictures, rle, saving
 from .checks import needs_memory, within
+from .describing import described
 from .made import Made
 from .maps import Maps, remake
 from .palettes import Palette
@@ -233,9 +234,7 @@ class SegmentationResult(Maps):
         saving.save(self._made, path, palette, kind)
 
     def __repr__(self) -> str:
-        keys = ", ".join(getattr(key, "name", str(key)) for key in self)
-        height, width = self.size
-        return f"<SegmentationResult {height}x{width}: {keys}>"
+        return described(self._made)
 
     def _repr_png_(self) -> bytes | None:
         """For notebooks: a picture of at most 512 pixels a side; None if it cannot be made."""

@@ -22,14 +22,6 @@ class Gap(IntEnum):
     B = 2
 
 
-class Alias(IntEnum):
-    """Two names for label 0: which of them would a result go by?"""
-
-    A = 0
-    ALSO_A = 0
-    B = 1
-
-
 class EarlyArgmax(IntEnum):
     """ARGMAX is not behind the classes."""
 
@@ -110,7 +102,6 @@ BAD_FIELDS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("labels", dict, ("dict", "IntEnum")),
     ("labels", Words, ("Words", "IntEnum")),
     ("labels", Gap, ("Gap", "0, 1, 2")),
-    ("labels", Alias, ("Alias", "0, 1, 2")),
     ("labels", EarlyArgmax, ("ARGMAX",)),
 ]
 

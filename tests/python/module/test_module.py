@@ -172,7 +172,7 @@ def test_result_is_a_read_only_mapping(module: ImageSegmentationModule) -> None:
         result["CLASS_2"] = result.argmax  # type: ignore[index]
     with pytest.raises(etseg.LabelError, match=r"CLASS_1.*classes_of_interest"):
         result[1]
-    assert "24x40" in repr(result)
+    assert "40x24 pixels" in repr(result)
 
 
 def test_arrays_are_the_callers(module: ImageSegmentationModule) -> None:
