@@ -20,7 +20,7 @@ class Job(list[object]):
     the image by C code, as it comes from the iterator: no interrupt comes between.
     """
 
-    result: object = None
+    result: Any = None
     error: BaseException | None = None
     #: Whether the error is that of the iterable, and the end.
     is_last = False

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -130,24 +130,27 @@ class SegmentationStream(Iterator[Item]):
                 "the stream was asked for a result while it asks for an image, in one thread"
             )
         taken: list[Job] = []
+        job: Job | None = None
         try:
             with self._turn:
                 self._wait_for_first()
-                # From one into the other in a single call, see above.
+                # From one into the other in a single call, see above. After it, no call is made
+                # before the result is returned, and so no interrupt comes that nobody puts right.
                 taken.extend(map(deque.popleft, (self._window,)))
             (job,) = taken
             if job.error is None:
-                return cast("Item", job.result)
+                return job.result  # type: ignore[no-any-return]  # cast() would be a call
             if self._yields_errors and isinstance(job.error, EtsegError) and not job.is_last:
-                return cast("Item", job.error)
+                return job.error  # type: ignore[return-value]
             raise job.error
         except BaseException as error:
             if taken and error is not taken[0].error:
                 self._window.extendleft(taken)  # interrupted: it comes at the next step
             if self._threads.closed:
                 self._let_go()
-            taken.clear()
-            job = None  # its error has this frame in its traceback
+                if not taken and isinstance(error, IndexError):  # by another thread, just now
+                    raise StopIteration from None
+            taken, job = [], None  # its error has this frame in its traceback
             raise
 
     def close(self) -> None:
