@@ -20,7 +20,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,42 +102,40 @@ def rows_of(place: str) -> dict[str, dict[str, Any]]:
     return rows
 
 
-class Trouble(threading.Thread):
-    """Kills workers, removes a node and adds one, each after so many parts are done."""
+class Trouble:
+    """Kills workers, removes a node and adds one, each once so many parts are done."""
 
     def __init__(self, cluster: Any, node: Any, parts: int) -> None:
-        super().__init__(daemon=True)
         self._cluster, self._node = cluster, node
-        self._due = [parts * k // 9 for k in range(1, 6)]
-        self._done = threading.Semaphore(0)
-        self.said: list[str] = []
+        self._due = [(parts * k // 7, what) for k, what in enumerate("kkark", 1)]
+        self._parts = 0
 
     def part_done(self, *_: int) -> None:
-        self._done.release()
-
-    def run(self) -> None:
-        passed = 0
-        for due, what in zip(self._due, "kkrak", strict=True):
-            while passed < due:
-                self._done.acquire()
-                passed += 1
+        """What the job tells; it waits meanwhile, and its workers go on."""
+        self._parts += 1
+        while self._due and self._parts >= self._due[0][0]:
+            _, what = self._due.pop(0)
             if what == "k":
-                self.said.append(f"killed worker {_kill_a_worker()} after {passed} parts")
+                said = f"killed worker {_kill_a_worker()}"
             elif what == "r":
                 self._cluster.remove_node(self._node, allow_graceful=False)
-                self.said.append(f"removed a node after {passed} parts")
+                said = "removed a node"
             else:
                 self._cluster.add_node(num_cpus=1)
-                self.said.append(f"added a node after {passed} parts")
+                said = "added a node"
+            print(f"{said} after {self._parts} parts", flush=True)
+
+    def check_that_all_was_done(self) -> None:
+        """Or the run has shown nothing."""
+        assert not self._due, f"the job ended before {self._due}"
 
 
 def _kill_a_worker() -> int:
     """One of those that hold a model, by SIGKILL."""
-    found = subprocess.run(["pgrep", "-f", "ray::MapWorker"], capture_output=True, text=True)
-    pids = [int(pid) for pid in found.stdout.split()]
-    if not pids:
-        return -1
-    pid = random.choice(pids)
+    found = subprocess.run(
+        ["pgrep", "-f", "ray::MapWorker"], capture_output=True, text=True, check=True
+    )
+    pid = random.choice([int(pid) for pid in found.stdout.split()])
     os.kill(pid, signal.SIGKILL)
     return pid
 
@@ -153,9 +150,8 @@ def with_trouble(inputs: str, output: str, rows_per_part: int, count: int) -> ba
     cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     trouble = Trouble(cluster, node, -(-count // rows_per_part))
-    trouble.start()
     try:
-        return batch.run(
+        report = batch.run(
             inputs,
             output,
             MODEL,
@@ -163,8 +159,9 @@ def with_trouble(inputs: str, output: str, rows_per_part: int, count: int) -> ba
             rows_per_part=rows_per_part,
             on_progress=trouble.part_done,
         )
+        trouble.check_that_all_was_done()
+        return report
     finally:
-        print("\n".join(trouble.said), flush=True)
         ray.shutdown()
         cluster.shutdown()
 

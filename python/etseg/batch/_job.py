@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from etseg._download.disk import sha256_of
 from etseg._errors import FileReadError, InvalidUserInputError
@@ -22,7 +22,10 @@ from ._needs import needed
 from ._output import Output
 from ._part import Done, PartWriter
 from ._rows import arrow_fields
-from ._segmenter import Segmenter, member_of
+from ._segmenter import Segmenter, WorkerKeywords, member_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing has it from 3.11 on
 
 #: How many inputs an estimate measures.
 _SAMPLE = 16
@@ -87,7 +90,7 @@ def run(
     resize: bool = True,
     rows_per_part: int = 512,
     on_progress: Callable[[int, int], object] | None = None,
-    **options: Any,
+    **options: Unpack[WorkerKeywords],
 ) -> Report:
     """Segments a data set into Parquet parts. Run again after any end, it does what is missing.
 
@@ -111,7 +114,8 @@ def run(
         resize: as for :class:`Segmenter`.
         rows_per_part: the most rows of a part: what is done again after a kill.
         on_progress: called with the inputs done and all there are, after each part.
-        options: of :class:`Segmenter` and :class:`ImageSegmentationModule`.
+        options: `threads` and `max_pixels_in_hand` of :class:`Segmenter`, and those of
+            :class:`ImageSegmentationModule`, such as ``limits``.
 
     Raises:
         InvalidUserInputError: an argument is not one of those above, or there is no input.
@@ -122,6 +126,8 @@ def run(
     """
     if engine not in ("local", "ray"):
         raise InvalidUserInputError(f"engine is {engine!r}; expected 'local' or 'ray'")
+    if unknown := options.keys() - WorkerKeywords.__annotations__.keys():
+        raise TypeError(f"run() got an unexpected keyword argument {min(unknown)!r}")
     segmenter = Segmenter(model, classes, outputs, resize=resize, **options)
     table = listed(_several(inputs), column)
     target = Output(os.fspath(output))
@@ -129,7 +135,7 @@ def run(
         target.begin(_made_by(segmenter))
         missing, done_before = _missing(table, target)
         parts = _in_parts(missing, rows_per_part)
-        writer = PartWriter(segmenter, target.place, column, _limits(options))
+        writer = PartWriter(segmenter, target.place, column, options.get("limits", Limits()))
         if engine == "ray":
             from . import _ray
 
@@ -148,7 +154,7 @@ def estimate(
     outputs: Iterable[str] = ("areas", "rle"),
     column: str | None = None,
     resize: bool = True,
-    **options: Any,
+    **options: Unpack[WorkerKeywords],
 ) -> Estimate:
     """What :func:`run` would do. Writes nothing.
 
@@ -158,13 +164,15 @@ def estimate(
     Raises:
         EtsegError: whatever :func:`run` raises before it begins.
     """
+    if unknown := options.keys() - WorkerKeywords.__annotations__.keys():
+        raise TypeError(f"estimate() got an unexpected keyword argument {min(unknown)!r}")
     segmenter = Segmenter(model, classes, outputs, resize=resize, **options)
     table = listed(_several(inputs), column)
     target = Output(os.fspath(output))
     missing, done_before = _missing(table, target)
     step = max(1, len(missing) // _SAMPLE)
     sample = missing.take(list(range(0, len(missing), step))[:_SAMPLE])
-    writer = PartWriter(segmenter, target.place, column, _limits(options))
+    writer = PartWriter(segmenter, target.place, column, options.get("limits", Limits()))
     segmenter.load().warmup()
     start = perf_counter()
     rows = writer.rows(sample)
@@ -276,9 +284,3 @@ def _several(
     if isinstance(inputs, (str, os.PathLike)):
         return [inputs]
     return list(inputs)
-
-
-def _limits(options: Mapping[str, Any]) -> Limits:
-    found = options.get("limits", Limits())
-    assert isinstance(found, Limits)  # the Segmenter has looked
-    return found

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etseg._errors import (
     ForkedProcessError,
@@ -21,11 +21,15 @@ from etseg._errors import (
 from etseg._labels import Label
 from etseg._model.spec import as_spec
 from etseg._module import ImageSegmentationModule
+from etseg._options import ModuleKeywords, ModuleOptions
 from etseg._threads import get_num_threads, set_num_threads
 
 from . import _frames
 from ._pixels import PixelBudget, pixels_of
 from ._rows import Row, checked_outputs, columns_of, row_of, row_of_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing has it from 3.11 on
 
 #: Not of the image at hand: the next one would meet the same.
 _OF_THE_JOB = (ModuleNotLoadedError, ForkedProcessError, InvalidStateError, LabelError)
@@ -34,6 +38,13 @@ _OF_THE_JOB = (ModuleNotLoadedError, ForkedProcessError, InvalidStateError, Labe
 _MAX_THREADS = 256
 
 logger = logging.getLogger(__name__)
+
+
+class WorkerKeywords(ModuleKeywords, total=False):
+    """Options of a :class:`Segmenter` in a worker of a job, and of its module."""
+
+    threads: int | None
+    max_pixels_in_hand: int
 
 
 class _Loaded(NamedTuple):
@@ -103,11 +114,11 @@ class Segmenter:
         resize: bool = True,
         threads: int | None = None,
         max_pixels_in_hand: int = 200_000_000,
-        **options: Any,
+        **options: Unpack[ModuleKeywords],
     ) -> None:
         if "concurrency" in options:
             raise InvalidUserInputError("concurrency follows from threads; leave it out")
-        ImageSegmentationModule(**options)  # says now, and here, what is wrong with them
+        ModuleOptions(**options)  # says now, and here, what is wrong with them
         self.model = as_spec(model)
         self.classes = (classes,) if isinstance(classes, str) else tuple(classes)
         self.outputs = checked_outputs(outputs)
@@ -116,7 +127,7 @@ class Segmenter:
         self.resize = bool(resize)
         self._threads = None if threads is None else _positive("threads", threads)
         self._max_pixels = _positive("max_pixels_in_hand", max_pixels_in_hand)
-        self._options = options
+        self._options: dict[str, Any] = {**options}
         self._begin()
 
     def __call__(self, batch: Any) -> Any:

@@ -313,3 +313,11 @@ def test_what_is_absent_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(etseg.InvalidStateError, match=r'pip install "etseg\[batch\]"'):
         batch.run(tmp_path, tmp_path / "out", MODEL)
+
+
+@pytest.mark.parametrize("call", [batch.run, batch.estimate])
+def test_options_that_are_none(call: Any, photo_path: Path, tmp_path: Path) -> None:
+    """A prefix would give parts other columns than the job reads."""
+    with pytest.raises(TypeError, match=f"{call.__name__}.. got an unexpected .* 'prefix'"):
+        call(photo_path, tmp_path / "out", MODEL, prefix="a_")
+    assert not (tmp_path / "out").exists()

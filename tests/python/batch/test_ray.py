@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def test_workers_and_nodes_that_die_lose_no_row(option: list[str]) -> None:
         pytest.importorskip("moto", reason="needs moto[server] and boto3")
     out = run(TOOL, "--photos", 120, "--rows-per-part", 4, *option)
     assert "120 rows, each once; 0 missing, 0 too many, 0 unlike the local engine's" in out
+    assert len(re.findall(r"^killed worker \d+|^(?:removed|added) a node", out, re.M)) == 5
 
 
 def test_map_batches_as_anybody_calls_it(tmp_path: Path) -> None:
