@@ -2,6 +2,14 @@
 
 ::
 
+    import etseg
+
+    result = etseg.segment("photo.jpg", classes=["PERSON"])
+    result["PERSON"]                         # float32 (H, W): probability of the person
+    result.overlay()                         # uint8 (H, W, 3): a picture to look at
+
+With a module, which is loaded and freed when you say so::
+
     from etseg import ImageSegmentationModule, SelfieSegmentationLabel, SELFIE_SEGMENTATION
 
     with ImageSegmentationModule() as module:
@@ -57,6 +65,7 @@ from ._model.catalogue import (
 from ._model.spec import ModelSpec
 from ._module import ImageSegmentationModule
 from ._native import __version__
+from ._one_call import segment, unload
 from ._results.made import Timings
 from ._results.result import SegmentationResult
 from ._results.shapes import Area, Contour
@@ -108,7 +117,9 @@ __all__ = [
     "UnsupportedModelError",
     "__version__",
     "get_num_threads",
+    "segment",
     "set_num_threads",
+    "unload",
 ]
 
 # A library does not write to stderr where nobody configured logging.

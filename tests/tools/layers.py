@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_model", "_results"),
     ("_running",),
     ("_module",),
+    ("_one_call",),
     ("surface",),
     ("programs",),
 )
@@ -41,6 +42,7 @@ _LAYERS = {
         "vocabulary",
     ),
     "_module": "_module",
+    "_one_call": "_one_call",
     "": "surface",
     "resources": "surface",
 }
