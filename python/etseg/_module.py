@@ -20,6 +20,7 @@ from ._images.decode import Pixels
 from ._images.kept import KeptImage
 from ._images.source import source_of
 from ._labels import Label
+from ._messages import source_for_people
 from ._model.catalogue import CATALOGUE
 from ._model.files import locate
 from ._model.session import Session
@@ -428,7 +429,7 @@ class ImageSegmentationModule:
         if session is None:
             return "<ImageSegmentationModule: not loaded>"
         height, width = session.input_size
-        name = session.spec.name or os.fspath(session.spec.model_source)
+        name = session.spec.name or source_for_people(os.fspath(session.spec.model_source))
         return f"<ImageSegmentationModule: {name}, {height}x{width}, {len(session.labels)} labels>"
 
     def _begin(self) -> None:

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from ._errors import FileMissingError, FileReadError, InvalidUserInputError, OutOfMemoryError
+from ._messages import brief
 
 _KINDS = {
     stat.S_IFDIR: "it is a directory",
@@ -72,9 +73,9 @@ def read_regular(path: Path, what: str, limit: int) -> bytes:
 def unreadable(path: Path | str, what: str, error: OSError | ValueError) -> FileReadError:
     """The error for a path that the system does not open. ValueError: it has a NUL."""
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return FileMissingError(f"no such file: {str(path)!r}")
+        return FileMissingError(f"no such file: {brief(str(path), 300)}")
     why = getattr(error, "strerror", None) or error
-    return FileReadError(f"cannot read the {what} {str(path)!r}: {why}")
+    return FileReadError(f"cannot read the {what} {brief(str(path), 300)}: {why}")
 
 
 def too_long(name: str, size: int | None, limit: int) -> InvalidUserInputError:

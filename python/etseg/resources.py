@@ -25,6 +25,7 @@ from ._download import cache, http
 from ._download.cache import cache_directory
 from ._errors import DownloadError
 from ._limits import Limits
+from ._messages import shown
 from ._model.files import local_path, locate, url_of
 from ._model.spec import ModelSpec, Source, as_spec
 
@@ -129,13 +130,7 @@ def _size_of(spec: ModelSpec) -> int:
     here = cache.Entry.of(url).size()
     if here is not None:
         return here
-
-    def ask() -> int | None:
-        with http.request("HEAD", url) as answer:
-            http.check_status(answer, url, 200)
-            return answer.length
-
-    size = http.retried(ask)
+    size = http.announced_length(url)
     if size is None:
-        raise DownloadError(f"{http.shown(url)}: the server does not say how large it is")
+        raise DownloadError(f"{shown(url)}: the server does not say how large it is")
     return size

@@ -146,10 +146,13 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache directory, no proxy, and no waiting before another attempt."""
-    for name in ("ETSEG_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    proxies = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+    hub = ("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE")
+    for name in ("ETSEG_OFFLINE", "SSL_CERT_FILE", "SSL_CERT_DIR", *proxies, *hub):
+        for spelling in (name, name.upper()):
+            monkeypatch.delenv(spelling, raising=False)
     monkeypatch.setenv("ETSEG_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("etseg._download.http.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("etseg._download.retrying.FIRST_PAUSE", 0.001)
     return tmp_path / "cache"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from etseg._labels import LabelSet
+from etseg._messages import source_for_people
 from etseg._model.catalogue import APPROXIMATE_SIZES, CATALOGUE
 from etseg._model.files import url_of
 from etseg._model.spec import ModelSpec
@@ -169,6 +170,7 @@ def _spec(model: str) -> ModelSpec:
         return CATALOGUE[model]
     if url_of(model) is None:
         raise click.UsageError(
-            f"{model!r} is no http(s) URL and no known model; known: {known_models()}"
+            f"{source_for_people(model)!r} is no http(s) or hf:// URL and no known model; known: "
+            f"{known_models()}"
         )
     return ModelSpec(model_source=model)

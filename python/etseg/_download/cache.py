@@ -25,6 +25,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,9 +39,11 @@ from etseg._errors import (
     InvalidModelError,
 )
 from etseg._limits import Limits
+from etseg._messages import redacted, shown
 
 from .disk import (
     COMMON,
+    PRIVATE,
     cannot_write,
     file_stat,
     read_small,
@@ -49,7 +52,7 @@ from .disk import (
     writing,
 )
 from .fetch import Downloaded, download
-from .http import is_offline, shown, without_user
+from .http import may_be_private, offline_by, without_user
 from .partial import Partial
 from .program_check import check_program
 from .progress import Progress
@@ -58,17 +61,31 @@ from .records import Record, parse_record
 _log = logging.getLogger("etseg")
 
 
+#: The folders that this call, and what it calls back, downloads to.
+_under_way: ContextVar[frozenset[Path]] = ContextVar("_under_way", default=frozenset())
+
+
 def cache_directory() -> Path:
     """Where downloads are kept: ``$ETSEG_CACHE``, else the platform's place for caches.
 
     It need not exist yet.
+
+    Raises:
+        FileWriteError: there is no home directory to keep it in, and ETSEG_CACHE is not set.
     """
     chosen = os.environ.get("ETSEG_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    import platformdirs
+    try:
+        if chosen:
+            return Path(chosen).expanduser().absolute()
+        import platformdirs
 
-    return Path(platformdirs.user_cache_dir("etseg", appauthor=False))
+        path = Path(platformdirs.user_cache_dir("etseg", appauthor=False))
+        if path.is_absolute():
+            return path
+        why = "this user has no home directory"
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        why = str(error)
+    raise FileWriteError(f"there is no place for downloads: {why}. Set ETSEG_CACHE to a directory")
 
 
 _MARK = b"A model that etseg downloaded. `etseg cache clear` removes it.\n"
@@ -170,9 +187,10 @@ class Entry:
         path = self.cached(sha256)
         if path is not None:
             return path
-        if is_offline():
+        forbidden = offline_by(url)
+        if forbidden is not None:
             raise DownloadError(
-                f"{shown(url)} is not in {str(cache_directory())!r}, and ETSEG_OFFLINE is set; "
+                f"{shown(url)} is not in {str(cache_directory())!r}, and {forbidden} is set; "
                 "unset it, or fetch the model while there is a network: etseg fetch"
             )
         with self.locked(progress):
@@ -221,8 +239,12 @@ class Entry:
         """Makes the folder, and waits for other processes and threads.
 
         Raises:
+            DownloadError: it is the callback of this very download that wants it
+                (RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS); waiting would be for ever.
             FileWriteError: there can be no folder or lock: the directory is read-only, ...
         """
+        if self.folder in _under_way.get():
+            raise self._in_progress("by the call whose callback asks for it")
         with writing(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             self._refuse_links(self.folder.parent, self.folder)
@@ -231,7 +253,11 @@ class Entry:
                 self.folder.mkdir(exist_ok=True)
                 if read_small(self._mark) != _MARK:
                     replace_bytes(self._mark, _MARK, COMMON)
-            yield
+            token = _under_way.set(_under_way.get() | {self.folder})
+            try:
+                yield
+            finally:
+                _under_way.reset(token)
 
     def _refuse_links(self, *paths: Path) -> None:
         for path in paths:
@@ -261,10 +287,7 @@ class Entry:
                 break
             except filelock.Timeout:
                 if progress is None:
-                    raise DownloadError(
-                        f"{str(self.folder)!r} is being downloaded to; try again when it is done",
-                        ErrorCode.RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS,
-                    ) from None
+                    raise self._in_progress("by another call") from None
                 if not said:
                     _log.info("%r: waiting for another download of it", str(self.folder))
                 said = True
@@ -279,11 +302,12 @@ class Entry:
     def _download(
         self, url: str, sha256: str | None, progress: Progress, limits: Limits
     ) -> Downloaded:
-        came = download(url, self.partial, progress, limits, COMMON)
+        mode = _mode_of(url)
+        came = download(url, self.partial, progress, limits, mode)
         if came.resumed and sha256 not in (None, came.sha256):
             _log.warning("%s: resumed, and the SHA-256 is wrong: it starts over", shown(url))
             self.partial.drop()
-            came = download(url, self.partial, progress, limits, COMMON)
+            came = download(url, self.partial, progress, limits, mode)
         try:
             check_program(self.partial.path, came.size, url)
             if sha256 not in (None, came.sha256):
@@ -300,9 +324,15 @@ class Entry:
     def _commit(self, url: str, came: Downloaded) -> None:
         """Makes the partial file the model. The last step is the one that counts."""
         with writing(self.model):
-            self._write_record(Record(without_user(url), came.size, came.sha256), COMMON)
+            self._write_record(Record(redacted(url), came.size, came.sha256), _mode_of(url))
             self.partial.path.replace(self.model)
         self.partial.drop()
+
+    def _in_progress(self, by: str) -> DownloadError:
+        return DownloadError(
+            f"{str(self.folder)!r} is being downloaded to {by}; try again when it is done",
+            ErrorCode.RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS,
+        )
 
     def _write_record(self, record: Record, mode: int) -> None:
         replace_bytes(self._record, record.to_bytes(), mode)
@@ -318,6 +348,11 @@ def entries() -> list[Entry]:
     except OSError:
         return []
     return [entry for entry in map(Entry, folders) if entry.is_ours()]
+
+
+def _mode_of(url: str) -> int:
+    """The permissions of what came from a URL."""
+    return PRIVATE if may_be_private(url) else COMMON
 
 
 def _is_folder(path: Path) -> bool:

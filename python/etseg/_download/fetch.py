@@ -17,11 +17,15 @@ from pathlib import Path
 
 from etseg._errors import ErrorCode, FileWriteError
 from etseg._limits import Limits
+from etseg._messages import shown
 
 from . import http
+from .errors import PassingError
 from .headers import content_range, still_is, validator_of
 from .partial import Partial, Start, Version
 from .progress import Progress
+from .retrying import retried
+from .watch import Watch
 
 #: An attempt that brought this many new bytes does not count against the limit of attempts.
 _ADVANCE = 1 << 20
@@ -52,9 +56,10 @@ def download(
         FileWriteError: no space, no permission, ... The partial file is gone then.
     """
     furthest = partial.size()
+    asked = http.asked_as(url)
 
     def attempt() -> Downloaded:
-        start = partial.start(url)
+        start = partial.start(asked)
         if start and start.done == start.version.total:
             # Killed between the last byte and the renaming.
             return Downloaded(start.digest.hexdigest(), start.done, resumed=True)
@@ -64,7 +69,7 @@ def download(
         with http.request("GET", url, headers, limits) as answer:
             resumed = start is not None and _goes_on(answer, start)
             if not resumed:
-                start = _from_the_beginning(answer, url, partial, mode)
+                start = _from_the_beginning(answer, url, asked, partial, mode)
             assert start is not None
             total = start.version.total
             progress.report(start.done, total)
@@ -73,8 +78,8 @@ def download(
                     file.write(block)
                     progress.report(file.done, total)
         if total is not None and file.done != total:
-            raise http.PassingError(
-                f"{http.shown(url)} sent {file.done} bytes where it had announced {total}",
+            raise PassingError(
+                f"{shown(url)} sent {file.done} bytes where it had announced {total}",
                 ErrorCode.DOWNLOAD_INTERRUPTED,
             )
         return Downloaded(file.digest.hexdigest(), file.done, resumed)
@@ -85,7 +90,7 @@ def download(
         return furthest - before >= _ADVANCE
 
     try:
-        return http.retried(attempt, has_advanced)
+        return retried(Watch(url, limits, None, progress.report), attempt, has_advanced)
     except FileWriteError:
         partial.drop()
         raise
@@ -103,16 +108,18 @@ def _goes_on(answer: http.Answer, start: Start) -> bool:
     return None in (start.version.total, came.total) or start.version.total == came.total
 
 
-def _from_the_beginning(answer: http.Answer, url: str, partial: Partial, mode: int) -> Start:
+def _from_the_beginning(
+    answer: http.Answer, url: str, asked: str, partial: Partial, mode: int
+) -> Start:
     if answer.status in (206, 416):
         partial.drop()
-        raise http.PassingError(
-            f"{http.shown(url)} may have changed since the download began; it starts over",
+        raise PassingError(
+            f"{shown(url)} may have changed since the download began; it starts over",
             ErrorCode.DOWNLOAD_INTERRUPTED,
         )
     http.check_status(answer, url, 200)
     _check_space(partial.path.parent, answer.length, url)
-    return partial.begin(Version.of(url, validator_of(answer.headers), answer.length), mode)
+    return partial.begin(Version.of(asked, validator_of(answer.headers), answer.length), mode)
 
 
 def _check_space(folder: Path, size: int | None, url: str) -> None:
@@ -122,6 +129,6 @@ def _check_space(folder: Path, size: int | None, url: str) -> None:
         return
     if size is not None and size > free:
         raise FileWriteError(
-            f"{http.shown(url)} needs {size} bytes, but {str(folder)!r} has {free} left. Make "
+            f"{shown(url)} needs {size} bytes, but {str(folder)!r} has {free} left. Make "
             "room, or set ETSEG_CACHE to another directory"
         )

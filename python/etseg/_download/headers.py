@@ -5,9 +5,11 @@ but what it says, whatever it is given.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from urllib.parse import unquote
 
 #: A date of last change says which version a file is only once it is older than this, in seconds:
 #: until then the file may change again under the same date.
@@ -92,6 +94,12 @@ def still_is(validator: str, headers: Mapping[str, str]) -> bool:
 def is_encoded(headers: Mapping[str, str]) -> bool:
     """Whether the body is compressed, so that lengths and ranges are not those of the file."""
     return headers.get("Content-Encoding", "").strip().lower() not in ("", "identity")
+
+
+def basic_login(user: str, password: str | None) -> str:
+    """The header for a login as it stands in a URL, percent-encoded. As curl does, in UTF-8."""
+    login = f"{unquote(user)}:{unquote(password or '')}"
+    return "Basic " + b64encode(login.encode("utf-8", "replace")).decode("ascii")
 
 
 def _seconds_of_date(text: str) -> float | None:

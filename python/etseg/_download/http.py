@@ -1,74 +1,64 @@
 """Everything that leaves this machine: GET and HEAD over http(s), bounded in size, time and hops.
 
-No other scheme, no way from https to http, no cookies, no credentials but those in the URL. Files
-are asked for uncompressed, so that lengths and ranges are those of the file; what is compressed all
-the same is decoded. Proxies are the environment's (``HTTPS_PROXY``, ``NO_PROXY``); certificates are
-the system's.
+No other scheme, no way from https to http, no cookies, no credentials but those in the URL and, for
+the hub, HF_TOKEN. Files are asked for uncompressed, so that lengths and ranges are those of the
+file; what is compressed all the same is decoded. Proxies are the environment's (``HTTPS_PROXY``,
+``NO_PROXY``); certificates are the system's.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import random
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
+from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
 
 from etseg._errors import DownloadError, ErrorCode
 from etseg._limits import Limits
+from etseg._messages import shown
 from etseg._native import __version__
+from etseg._uris import split_url
 
-from .headers import content_length, is_encoded
+from . import hub
+from .errors import PassingError
+from .headers import basic_login, content_length, is_encoded, seconds_to_wait
+from .retrying import retried
+from .watch import Watch, current
 
 if TYPE_CHECKING:
     import urllib3  # imported where it is used: `import etseg` needs no network
 
 _DEFAULTS = Limits()
 
-#: How often one request is tried, and how long the first pause is; it doubles each time.
-TRIES = 5
-FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 30.0
-
-#: A server that sends less than this for a whole read timeout has stalled, in bytes per second.
-SLOWEST = 1024
 _BLOCK = 1 << 18
+#: The body of an answer that is not wanted is read all the same where it is no longer than this.
+_WORTH_READING = 1 << 16
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
-_log = logging.getLogger("etseg")
 T = TypeVar("T")
-
-
-class PassingError(Exception):
-    """An attempt failed in a way that may be gone at the next. Never leaves the package."""
-
-    def __init__(self, message: str, code: ErrorCode, pause: float = 0.0) -> None:
-        super().__init__(message)
-        self.code = code
-        self.pause = pause  # what the server asked for, in seconds
 
 
 class Answer:
     """The head of a response, and a way to its body."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, url: str, read_timeout: float) -> None:
+    def __init__(self, response: urllib3.BaseHTTPResponse, url: str) -> None:
         self.status = response.status
         self.headers = response.headers
-        self.encoded = is_encoded(self.headers)
+        self.encoded = is_encoded(response.headers)
         self._response = response
         self._url = url
-        self._read_timeout = read_timeout
 
     @property
     def length(self) -> int | None:
-        """How many bytes of body are announced; None where that is not said, or not of these."""
+        """How many bytes of body are announced; None where that is not said, or not of these.
+
+        Raises:
+            DownloadError: what is announced is no number.
+        """
         try:
             length = content_length(self.headers.get("Content-Length"))
         except ValueError as error:
@@ -79,24 +69,17 @@ class Answer:
         """The body as it comes.
 
         Raises:
-            PassingError: the connection broke, or the server stalled.
+            PassingError: the connection broke.
         """
-        waited, received = 0.0, 0
         while True:
-            start = time.monotonic()
-            with _translated(self._url, ErrorCode.DOWNLOAD_INTERRUPTED):
-                block = self._response.read1(_BLOCK)
+            block = _asked(
+                lambda: self._response.read1(_BLOCK), self._url, ErrorCode.DOWNLOAD_INTERRUPTED
+            )
             if not block:
                 return
-            waited += time.monotonic() - start
-            received += len(block)
-            if waited > self._read_timeout:
-                if received < SLOWEST * waited:
-                    raise PassingError(
-                        f"{shown(self._url)} stalled: {received} bytes in {waited:.1f} s",
-                        ErrorCode.DOWNLOAD_INTERRUPTED,
-                    )
-                waited, received = 0.0, 0
+            watch = current()
+            if watch is not None:
+                watch.delivered()
             yield block
 
 
@@ -109,202 +92,144 @@ def request(
 ) -> Iterator[Answer]:
     """One attempt at `url`, redirects followed. Any status but one worth another attempt is given.
 
+    To be called by what :func:`retried` calls.
+
     Raises:
         PassingError: no answer, or one that says to try later.
         DownloadError: another attempt would not help: offline mode, a bad URL or certificate, a
             redirect to where we do not go.
     """
-    import urllib3
-
-    if is_offline():
-        raise DownloadError(
-            f"{shown(url)} is not on this machine, and ETSEG_OFFLINE is set; unset it to download"
-        )
-    timeout = urllib3.Timeout(connect=limits.connect_timeout, read=limits.read_timeout)
+    if split_url(url) is None:
+        raise DownloadError(f"{shown(url)} is no URL")
+    _check_online(url)
+    first = url = hub.routed(url)
     for _ in range(limits.max_redirects + 1):
-        with _translated(url, ErrorCode.RESOURCE_FETCHER_DOWNLOAD_FAILED):
-            pool = _pool_for(url)
-            try:
-                response = pool.request(
-                    method,
-                    without_user(url),
-                    headers={**_headers_for(url), **(headers or {})},
-                    timeout=timeout,
-                    retries=False,
-                    redirect=False,
-                    preload_content=False,
-                )
-            except BaseException:
-                pool.clear()
-                raise
+        login = _login_for(url, first)
+        response = _asked(
+            lambda url=url, login=login: _open(method, url, {**login, **(headers or {})}),  # type: ignore[misc]
+            url,
+            ErrorCode.RESOURCE_FETCHER_DOWNLOAD_FAILED,
+        )
         try:
+            if method == "HEAD" or response.status not in (200, 206):
+                _drain(response)
             target = response.headers.get("Location")
             if response.status in _REDIRECTS and target:
-                url = _redirected(url, target)
+                url = redirected(url, target)
                 continue
             if response.status in _PASSING:
                 raise PassingError(
-                    f"{shown(url)} answered {response.status} {response.reason or ''}".rstrip(),
+                    f"{shown(url)} answered {_named(response.status)}",
                     ErrorCode.RESOURCE_FETCHER_DOWNLOAD_FAILED,
-                    _seconds_to_wait(response.headers.get("Retry-After")),
+                    seconds_to_wait(response.headers.get("Retry-After"), time.time()),
                 )
-            yield Answer(response, url, limits.read_timeout)
+            yield Answer(response, url)
             return
         finally:
             response.close()
-            pool.clear()
+            response.release_conn()
     raise DownloadError(f"more than {limits.max_redirects} redirects, the last one to {shown(url)}")
 
 
-def retried(attempt: Callable[[], T], has_advanced: Callable[[], bool] = lambda: False) -> T:
-    """`attempt()`, and again after a pause where it failed in passing.
-
-    Args:
-        has_advanced: whether the attempts since the last call came so far that they need not be
-            counted against the limit.
+def read_url(url: str, limits: Limits = _DEFAULTS) -> bytes:
+    """What a URL holds, in memory, within all of the limits.
 
     Raises:
-        DownloadError: the last attempt failed too.
+        DownloadError: it cannot be had, or is larger than allowed.
     """
-    failures = 0
-    while True:
-        try:
-            return attempt()
-        except PassingError as error:
-            failures = 1 if has_advanced() else failures + 1
-            if failures >= TRIES:
-                raise DownloadError(
-                    f"{error}; gave up after {failures} attempts without progress. Check the "
-                    "network and the URL, and try again",
-                    error.code,
-                ) from error
-            pause = FIRST_PAUSE * 2 ** (failures - 1) * random.uniform(0.75, 1.25)
-            pause = min(max(pause, error.pause), _LONGEST_PAUSE)
-            _log.info("%s; next attempt in %.2f s", error, pause)
-        time.sleep(pause)
-
-
-def read_url(
-    url: str,
-    *,
-    max_bytes: int = _DEFAULTS.max_download_bytes,
-    connect_timeout: float = _DEFAULTS.connect_timeout,
-    read_timeout: float = _DEFAULTS.read_timeout,
-    max_redirects: int = _DEFAULTS.max_redirects,
-) -> bytes:
-    """What a URL holds, in memory.
-
-    Raises:
-        DownloadError: it cannot be had, or is larger than `max_bytes`.
-    """
-
-    limits = Limits(
-        connect_timeout=connect_timeout, read_timeout=read_timeout, max_redirects=max_redirects
-    )
+    most = limits.max_download_bytes
 
     def attempt() -> bytes:
         with request("GET", url, limits=limits) as answer:
             check_status(answer, url, 200)
-            if (answer.length or 0) > max_bytes:
-                raise _too_large(url, max_bytes)
+            if (answer.length or 0) > most:
+                raise _too_large(url, most)
             content = bytearray()
             for block in answer.blocks():
                 content += block
-                if len(content) > max_bytes:
-                    raise _too_large(url, max_bytes)
+                if len(content) > most:
+                    raise _too_large(url, most)
             return bytes(content)
 
-    return retried(attempt)
+    return retried(Watch(url, limits, limits.total_timeout), attempt)
+
+
+def announced_length(url: str, limits: Limits = _DEFAULTS) -> int | None:
+    """How many bytes a URL has, as its server says.
+
+    Raises:
+        DownloadError: it does not answer.
+    """
+
+    def attempt() -> int | None:
+        with request("HEAD", url, limits=limits) as answer:
+            check_status(answer, url, 200)
+            return answer.length
+
+    return retried(Watch(url, limits, limits.total_timeout), attempt)
 
 
 def check_status(answer: Answer, url: str, *expected: int) -> None:
     """Raises a DownloadError unless the status is an expected one."""
-    if answer.status not in expected:
-        hints = {401: "it wants a login", 403: "access is refused", 404: "there is nothing there"}
-        why = hints.get(answer.status, "expected " + " or ".join(map(str, expected)))
-        raise DownloadError(f"{shown(url)} answered {answer.status}: {why}. Check the URL")
+    if answer.status in expected:
+        return
+    hints = {401: "it wants a login", 403: "access is refused", 404: "there is nothing there"}
+    why = hints.get(answer.status, "expected " + " or ".join(map(str, expected)))
+    if answer.status == 407:
+        from .failures import hint_of_proxy
+
+        raise DownloadError(f"{shown(url)}: the proxy answered 407{hint_of_proxy(407)}")
+    if answer.status in (401, 403, 404) and hub.is_on_hub(url):
+        why += ", or it is private or gated: set HF_TOKEN to a token that may read it"
+    raise DownloadError(f"{shown(url)} answered {answer.status}: {why}. Check the URL")
 
 
 def is_offline() -> bool:
     """Whether ETSEG_OFFLINE forbids to use the network."""
-    return os.environ.get("ETSEG_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
+    return _is_set("ETSEG_OFFLINE")
 
 
-def shown(url: str) -> str:
-    """A URL for people to read: without a password, not too long."""
-    text = without_user(url)
-    return repr(text if len(text) <= 200 else text[:197] + "...")
-
-
-@contextmanager
-def _translated(url: str, code: ErrorCode) -> Iterator[None]:
-    """urllib3's errors as ours."""
-    from http.client import InvalidURL
-
-    from urllib3.exceptions import HTTPError, SSLError
-
-    try:
-        yield
-    except (InvalidURL, ValueError) as error:
-        raise DownloadError(f"{shown(url)} is no URL that can be asked for: {error}") from error
-    except SSLError as error:
-        raise DownloadError(f"no safe connection to {shown(url)}: {error}") from error
-    except HTTPError as error:
-        reason = error.args[0] if error.args and isinstance(error.args[0], str) else error
-        raise PassingError(f"{shown(url)} failed: {reason}", code) from error
-
-
-def _pool_for(url: str) -> urllib3.PoolManager:
-    from urllib.request import getproxies, proxy_bypass
-
-    import urllib3
-
-    parts = urlsplit(url)
-    context = _ssl_context() if parts.scheme.lower() == "https" else None
-    proxy = getproxies().get(parts.scheme.lower())
-    if proxy and parts.hostname and not proxy_bypass(parts.hostname):
-        return urllib3.ProxyManager(
-            proxy if "://" in proxy else f"http://{proxy}", ssl_context=context
-        )
-    return urllib3.PoolManager(ssl_context=context)
-
-
-@lru_cache(maxsize=1)
-def _ssl_context() -> ssl.SSLContext:
-    """Reading the system's certificates takes longer than a small request."""
-    from urllib3.util import create_urllib3_context
-
-    context = create_urllib3_context()
-    context.load_default_certs()
-    return context
-
-
-def _headers_for(url: str) -> dict[str, str]:
-    import urllib3
-
-    headers = {"User-Agent": f"etseg/{__version__}", "Accept-Encoding": "identity"}
-    parts = urlsplit(url)
-    if parts.username is not None:
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers.update(urllib3.make_headers(basic_auth=login))
-    return headers
+def offline_by(url: str) -> str | None:
+    """The variable of the environment that forbids to ask for a URL; None where none does."""
+    if is_offline():
+        return "ETSEG_OFFLINE"
+    return "HF_HUB_OFFLINE" if _is_set("HF_HUB_OFFLINE") and hub.is_on_hub(url) else None
 
 
 def without_user(url: str) -> str:
     """A URL without the user name and password it may have."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    parts = split_url(url)
+    if parts is None:
         return url
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _redirected(url: str, target: str) -> str:
-    try:
-        joined = urldefrag(urljoin(url, target)).url
-        scheme = urlsplit(joined).scheme.lower()
-    except ValueError as error:
-        raise DownloadError(f"{shown(url)} redirects to {target!r}: {error}") from error
+def asked_as(url: str) -> str:
+    """All that decides what a server answers: the URL with its login, and the hub's token.
+
+    A secret: to be hashed, and not shown.
+    """
+    routed = hub.routed(url)
+    return "\n".join([url, *_login_for(routed, routed).values()])
+
+
+def may_be_private(url: str) -> bool:
+    """Whether it takes a secret to get a file: a login, a token, or a query, which may be one."""
+    parts = urlsplit(url)
+    return bool(parts.query or parts.username is not None or hub.token_for(hub.routed(url)))
+
+
+def redirected(url: str, target: str) -> str:
+    """Where a redirect leads.
+
+    Raises:
+        DownloadError: to where we do not go.
+    """
+    joined = _joined(url, target)
+    parts = split_url(joined) if joined is not None else None
+    if joined is None or parts is None:
+        raise DownloadError(f"{shown(url)} redirects to what is no URL")
+    scheme = parts.scheme.lower()
     if scheme not in ("http", "https"):
         raise DownloadError(
             f"{shown(url)} redirects to {shown(joined)}; only http and https are followed"
@@ -317,15 +242,93 @@ def _redirected(url: str, target: str) -> str:
     return joined
 
 
-def _seconds_to_wait(retry_after: str | None) -> float:
-    if retry_after is None:
-        return 0.0
-    if retry_after.strip().isdecimal():
-        return float(retry_after)
+def _joined(url: str, target: str) -> str | None:
     try:
-        return parsedate_to_datetime(retry_after).timestamp() - time.time()
-    except (TypeError, ValueError):
-        return 0.0
+        return urldefrag(urljoin(url, target)).url
+    except ValueError:
+        return None
+
+
+def _open(method: str, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+    """One request, one answer. The query goes a way of its own: see `connections`."""
+    from urllib3.util import parse_url
+
+    from .connections import manager_for
+
+    parsed = parse_url(without_user(url))
+    if not parsed.host or parsed.scheme not in ("http", "https"):
+        raise ValueError
+    watch = current()
+    assert watch is not None, "to be called under retried()"
+    watch.query = "" if parsed.query is None else f"?{parsed.query}"
+    return manager_for(url).urlopen(
+        method,
+        parsed._replace(query=None, fragment=None).url,
+        headers={
+            "User-Agent": f"etseg/{__version__}",
+            "Accept-Encoding": "identity",
+            **headers,
+        },
+        timeout=None,
+        retries=False,
+        redirect=False,
+        preload_content=False,
+    )
+
+
+def _drain(response: urllib3.BaseHTTPResponse) -> None:
+    """Reads what is of no interest, if it is short: then the connection can be kept."""
+    left = response.length_remaining
+    if left is not None and left <= _WORTH_READING:
+        response.drain_conn()
+
+
+def _asked(call: Callable[[], T], url: str, code: ErrorCode) -> T:
+    """What `call` returns; urllib3's errors as ours, without a trace of theirs."""
+    from .failures import failure_of
+
+    try:
+        return call()
+    except (DownloadError, PassingError):
+        raise
+    except Exception as error:
+        failure = failure_of(error, url, code)
+        if failure is None:
+            raise
+    raise failure
+
+
+def _login_for(url: str, first: str) -> dict[str, str]:
+    """The header with the login of a URL, and the hub's token where it is due.
+
+    Args:
+        first: the URL that was asked for; `url` may be where it led.
+    """
+    parts = urlsplit(url)
+    if parts.username is not None:
+        return {"authorization": basic_login(parts.username, parts.password)}
+    if hub.same_origin(url, first) and (token := hub.token_for(url)) is not None:
+        return {"authorization": f"Bearer {token}"}
+    return {}
+
+
+def _check_online(url: str) -> None:
+    variable = offline_by(url)
+    if variable is not None:
+        raise DownloadError(
+            f"{shown(url)} is not on this machine, and {variable} is set; unset it to download"
+        )
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() not in ("", "0", "false", "no")
+
+
+def _named(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
 
 
 def _too_large(url: str, max_bytes: int) -> DownloadError:

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from etseg._errors import FileReadError, InvalidModelError
-
-from .http import shown
+from etseg._messages import shown
 
 
 def check_program(path: Path, size: int, url: str) -> None:

@@ -23,13 +23,14 @@ from etseg._errors import (
     OutOfMemoryError,
 )
 from etseg._limits import Limits
+from etseg._messages import brief, shown
 from etseg._reading import read_regular, too_long, unreadable
 from etseg._uris import path_of_file_uri, scheme_of
 
 from .arrays import as_array, is_array, is_pil, pil_array, pixels_of
 from .decode import Pixels, decode
 from .formats import is_known
-from .text import EXPECTED, is_data_uri, of_base64, of_data_uri, shown
+from .text import EXPECTED, is_data_uri, of_base64, of_data_uri
 
 _Bytes = bytes | bytearray | memoryview
 #: The longest name of a path, on every system that matters.
@@ -181,13 +182,7 @@ class UrlSource(EncodedSource):
     def _read(self) -> bytes:
         from etseg._download.http import read_url  # with an HTTP library behind it
 
-        return read_url(
-            self._url,
-            max_bytes=self._limits.max_download_bytes,
-            connect_timeout=self._limits.connect_timeout,
-            read_timeout=self._limits.read_timeout,
-            max_redirects=self._limits.max_redirects,
-        )
+        return read_url(self._url, self._limits)
 
 
 class TextSource(EncodedSource):
@@ -260,6 +255,8 @@ def _of_text(text: str, limits: Limits) -> ImageSource:
         return FileSource(path_of_file_uri(text), limits)
     if scheme in ("http", "https"):
         return UrlSource(text, limits)
+    if scheme == "hf":
+        return UrlSource(_of_hub(text), limits)
     if scheme is not None:
         raise InvalidUserInputError(f"{shown(text)} has the scheme {scheme!r}; {EXPECTED}")
     if is_data_uri(text):
@@ -288,7 +285,16 @@ def _of_text(text: str, limits: Limits) -> ImageSource:
         if decoded is None
         else ("base64, but of no known image format")
     )
-    raise InvalidUserInputError(f"{shown(text)} is {what}; {EXPECTED}")
+    raise InvalidUserInputError(f"{brief(text)} is {what}; {EXPECTED}")
+
+
+def _of_hub(reference: str) -> str:
+    from etseg._download.hub import url_of_reference
+
+    try:
+        return url_of_reference(reference)
+    except ValueError as error:
+        raise InvalidUserInputError(f"{shown(reference)} names no file: {error}") from None
 
 
 def _flat(data: _Bytes) -> memoryview:

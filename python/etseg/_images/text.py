@@ -7,11 +7,12 @@ import binascii
 from urllib.parse import unquote_to_bytes
 
 from etseg._errors import InvalidUserInputError
+from etseg._messages import brief
 
 EXPECTED = (
-    "expected a path, a file:// URI, an http(s) URL, a data: URI, base64, the bytes of an image "
-    "file or a file opened for reading them, a uint8 array (H, W, 3), (H, W, 4) or (H, W), or a "
-    "PIL image"
+    "expected a path, a file:// URI, an http(s) or hf:// URL, a data: URI, base64, the bytes of an "
+    "image file or a file opened for reading them, a uint8 array (H, W, 3), (H, W, 4) or (H, W), "
+    "or a PIL image"
 )
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -30,19 +31,19 @@ def of_data_uri(uri: str) -> bytes:
     """
     header, comma, payload = uri[5:].partition(",")
     if not comma:
-        raise InvalidUserInputError(f"{shown(uri)} is no data URI: it has no comma")
+        raise InvalidUserInputError(f"{brief(uri)} is no data URI: it has no comma")
     try:
         plain = unquote_to_bytes(payload) if "%" in payload else payload.encode("ascii")
     except UnicodeEncodeError:
         raise InvalidUserInputError(
-            f"{shown(uri)} is no data URI: behind its comma are characters beyond ASCII"
+            f"{brief(uri)} is no data URI: behind its comma are characters beyond ASCII"
         ) from None
     parameters = [parameter.strip().lower() for parameter in header.split(";")]
     if "base64" not in parameters[1:]:
         return plain
     data = of_base64(plain)
     if data is None:
-        raise InvalidUserInputError(f"{shown(uri)} is not valid base64 behind its comma")
+        raise InvalidUserInputError(f"{brief(uri)} is not valid base64 behind its comma")
     return data
 
 
@@ -55,8 +56,3 @@ def of_base64(text: str | bytes) -> bytes | None:
         return base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
-
-
-def shown(text: str) -> str:
-    """How messages quote a string that may be very long."""
-    return repr(text if len(text) <= 80 else text[:77] + "...")

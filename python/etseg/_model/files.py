@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from urllib.parse import urldefrag, urlsplit
+from urllib.parse import urldefrag
 
 from etseg._errors import FileReadError, InvalidModelError, InvalidModelSourceError
 from etseg._limits import Limits
+from etseg._messages import shown
 from etseg._reading import check_regular
-from etseg._uris import path_of_file_uri, scheme_of
+from etseg._uris import path_of_file_uri, scheme_of, split_url
 
 from .spec import ModelSpec, Source
 
@@ -52,20 +53,30 @@ def locate(
 
 
 def url_of(source: Source) -> str | None:
-    """The http(s) URL that a source is, without its fragment; None where it is something else.
+    """The http(s) URL that a source is or stands for, without its fragment; None where it is
+    something else.
 
     Raises:
         InvalidModelSourceError: the URL is malformed.
     """
     text = os.fspath(source)
-    if scheme_of(text) not in ("http", "https"):
+    scheme = scheme_of(text)
+    if scheme == "hf":
+        from etseg._download.hub import url_of_reference
+
+        try:
+            return url_of_reference(text)
+        except ValueError as error:
+            raise InvalidModelSourceError(
+                f"the model source {shown(text)} names no file of the hub: {error}"
+            ) from None
+    if scheme not in ("http", "https"):
         return None
-    try:
-        host = urlsplit(text).hostname
-    except ValueError as error:
-        raise InvalidModelSourceError(f"the model source {text!r} is no URL: {error}") from error
-    if not host:
-        raise InvalidModelSourceError(f"the model source {text!r} names no host")
+    parts = split_url(text)
+    if parts is None:
+        raise InvalidModelSourceError(f"the model source {shown(text)} is no URL")
+    if not parts.hostname:
+        raise InvalidModelSourceError(f"the model source {shown(text)} names no host")
     return urldefrag(text).url
 
 
@@ -103,8 +114,8 @@ def _path_of(source: str) -> Path:
         return path_of_file_uri(source)
     if scheme is not None:
         raise InvalidModelSourceError(
-            f"the model source {source!r} has the scheme {scheme!r}; expected a path, a file:// "
-            "URI or an http(s) URL"
+            f"the model source {shown(source)} has the scheme {scheme!r}; expected a path, a "
+            "file:// URI, an http(s) URL or hf://owner/repository/file"
         )
     if not source:
         raise InvalidModelSourceError("the model source is empty; expected a path, URI or URL")

@@ -7,10 +7,12 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
 from etseg._errors import InvalidConfigError, InvalidModelSourceError
 from etseg._labels import Labels, normalize_labels
+from etseg._messages import brief, source_for_people
 
 Activation = Literal["softmax", "sigmoid", "none"]
 Resample = Literal["bilinear", "antialias"]
@@ -63,8 +65,9 @@ class ModelSpec:
     def __post_init__(self) -> None:
         if not isinstance(self.model_source, (str, os.PathLike)):
             raise InvalidModelSourceError(
-                f"model_source is {self.model_source!r}; expected a path, URI or URL"
+                f"model_source is {brief(self.model_source)}; expected a path, URI or URL"
             )
+        self._set("model_source", _checked_source(self.model_source))
         if self.mean is not None:
             self._set("mean", _three_numbers("mean", self.mean))
         if self.std is not None:
@@ -76,9 +79,18 @@ class ModelSpec:
         if self.labels is not None:
             self._set("labels", normalize_labels(self.labels))
         if self.sha256 is not None:
-            if not re.fullmatch(r"[0-9a-fA-F]{64}", str(self.sha256)):
-                raise InvalidConfigError(f"sha256 is {self.sha256!r}; expected 64 hex digits")
+            text = self.sha256 if isinstance(self.sha256, str) else ""
+            if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+                raise InvalidConfigError(
+                    f"sha256 is {brief(self.sha256)}; expected 64 hex digits, as text"
+                )
             self._set("sha256", self.sha256.lower())
+
+    def __repr__(self) -> str:
+        """With a URL as messages show it: without what may be secret in it."""
+        shown = {"model_source": source_for_people(os.fsdecode(self.model_source))}
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return f"ModelSpec({', '.join(f'{n}={shown.get(n, value)!r}' for n, value in named)})"
 
     def _set(self, field: str, value: object) -> None:
         object.__setattr__(self, field, value)  # the dataclass is frozen for everybody else
@@ -111,34 +123,54 @@ def as_spec(model: ModelSpec | Mapping[str, Any] | Source) -> ModelSpec:
         return ModelSpec(model_source=model)
     if not isinstance(model, Mapping) or "model_source" not in model:
         raise InvalidModelSourceError(
-            f"the model is {model!r}; expected a constant such as etseg.SELFIE_SEGMENTATION, a "
-            "ModelSpec, {'model_source': ...}, or a path, URI or URL"
+            f"the model is {_kind(model)}; expected a constant such as etseg.SELFIE_SEGMENTATION, "
+            "a ModelSpec, {'model_source': ...}, or a path, URI or URL"
         )
     known = {field.name for field in fields(ModelSpec)}
-    unknown = sorted(set(model) - known)
+    unknown = sorted(set(model) - known, key=repr)
     if unknown:
-        raise InvalidConfigError(f"unknown fields {unknown}; a model has {sorted(known)}")
+        raise InvalidConfigError(f"unknown fields {brief(unknown)}; a model has {sorted(known)}")
     return ModelSpec(**model)
+
+
+def _kind(model: object) -> str:
+    """What was given in place of a model. Not all of it: there may be a URL with a password."""
+    if model is None or isinstance(model, (int, float)):
+        return brief(model)
+    keys = f" with the keys {brief(list(model))}" if isinstance(model, Mapping) else ""
+    return f"of type {type(model).__name__}{keys}"
+
+
+def _checked_source(source: Source) -> Source:
+    """The source; a path of bytes, as os.scandir(b".") gives, as one of text."""
+    try:
+        path = os.fspath(source)
+    except Exception as error:  # of somebody's class
+        raise InvalidModelSourceError(
+            f"model_source is a {type(source).__name__} that gives no path: {brief(error)}"
+        ) from error
+    return Path(os.fsdecode(path)) if isinstance(path, bytes) else source
 
 
 def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
     try:
-        numbers = tuple(float(number) for number in value)  # type: ignore[attr-defined]
-    except OverflowError:  # not shown: Python writes no number of so many digits
+        given: list[Any] = [] if isinstance(value, (str, bytes)) else list(value)  # type: ignore[call-overload]
+        numbers = tuple(float(number) for number in given if not isinstance(number, (str, bool)))
+    except OverflowError:
         raise InvalidConfigError(
             f"{field} has a number that is too large for a float; expected three finite numbers, "
             "red, green and blue"
         ) from None
     except (TypeError, ValueError):
-        numbers = ()
-    if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
+        given, numbers = [], ()
+    if not len(given) == len(numbers) == 3 or not all(map(math.isfinite, numbers)):
         raise InvalidConfigError(
-            f"{field} is {value!r}; expected three finite numbers, red, green and blue"
+            f"{field} is {brief(value)}; expected three finite numbers, red, green and blue"
         )
     return numbers
 
 
 def _one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:
-    if value is not None and value not in allowed:
+    if value is not None and not (isinstance(value, str) and value in allowed):
         choices = ", ".join(repr(choice) for choice in allowed)
-        raise InvalidConfigError(f"{field} is {value!r}; expected one of {choices}")
+        raise InvalidConfigError(f"{field} is {brief(value)}; expected one of {choices}")

@@ -153,7 +153,7 @@ def test_no_wrong_model(
     measured: Callable[[str, object], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("etseg._download.http.FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("etseg._download.retrying.FIRST_PAUSE", 0.0)
     ends: Counter[str] = Counter()
     for number in range(ROUNDS // 2):
         round_ = Round(number, server, cache, with_sha256)

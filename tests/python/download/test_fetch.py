@@ -20,7 +20,10 @@ import pytest
 import etseg
 from downloading import PICTURE, files, load, only_model
 from etseg import DownloadError, ErrorCode, ImageSegmentationModule, resources
-from etseg._download.http import TRIES, PassingError, _redirected, read_url, retried
+from etseg._download.errors import PassingError
+from etseg._download.http import read_url, redirected
+from etseg._download.retrying import TRIES, retried
+from etseg._download.watch import Watch
 from http_server import PATIENCE, Fault, Server
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -121,7 +124,7 @@ def test_gives_up_where_nothing_comes_and_goes_on_later(
     assert files(cache) == ["partial", "partial.note"]
     server.files["/model.pte"].always = Fault()
     progress = load(url)
-    assert progress[0] == 0.5
+    assert min(filter(None, progress)) == 0.5
     assert server.requests[-1].start == len(program) // 2
     assert only_model(cache) == program
 
@@ -174,15 +177,13 @@ def test_nobody_listens(cache: Path) -> None:
     assert files(cache) == []
 
 
-@pytest.mark.parametrize(
-    ("asked", "pauses"), [("7", [7.0] * 4), ("9999", [30.0] * 4), ("soon", None), (None, None)]
-)
+@pytest.mark.parametrize(("asked", "pauses"), [("7", [7.0] * 4), ("soon", None), (None, None)])
 def test_pauses(
     server: Server, monkeypatch: pytest.MonkeyPatch, asked: str | None, pauses: list[float] | None
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("etseg._download.http.FIRST_PAUSE", 0.5)
-    monkeypatch.setattr("etseg._download.http.time.sleep", slept.append)
+    monkeypatch.setattr("etseg._download.retrying.FIRST_PAUSE", 0.5)
+    monkeypatch.setattr("etseg._download.watch.Watch.pause", lambda _, pause: slept.append(pause))
     headers = {"Retry-After": asked} if asked else {}
     url = server.add("/model.pte", b"", always=Fault(status=503, headers=headers))
     with pytest.raises(DownloadError):
@@ -227,7 +228,7 @@ def test_compressed_all_the_same(server: Server, cache: Path, program: bytes) ->
 def test_a_stalled_server(
     server: Server, cache: Path, program: bytes, stalls: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etseg._download.http.TRIES", 2)
+    monkeypatch.setattr("etseg._download.retrying.TRIES", 2)
     hold = threading.Event()
     fault = Fault(drip=True) if stalls == "drips" else Fault(cut=0.1, hold=hold)
     url = server.add("/model.pte", program, always=fault)
@@ -278,7 +279,7 @@ def test_a_redirect_loop(server: Server) -> None:
 )
 def test_redirects_go_to_http_only(server: Server, cache: Path, target: str) -> None:
     url = redirect(server, "/model.pte", target)
-    with pytest.raises(DownloadError, match=r"; only http and https are followed|Invalid IPv6"):
+    with pytest.raises(DownloadError, match=r"; only http and https are followed|what is no URL"):
         load(url)
     assert len(server.requests) == 1
     assert files(cache) == []
@@ -286,8 +287,8 @@ def test_redirects_go_to_http_only(server: Server, cache: Path, target: str) -> 
 
 def test_no_redirect_away_from_https() -> None:
     with pytest.raises(DownloadError, match="away from https"):
-        _redirected("https://models.invalid/a", "http://models.invalid/a")
-    assert _redirected("http://models.invalid/a", "https://models.invalid/b").startswith("https:")
+        redirected("https://models.invalid/a", "http://models.invalid/a")
+    assert redirected("http://models.invalid/a", "https://models.invalid/b").startswith("https:")
 
 
 # Versions and checksums.
@@ -685,7 +686,7 @@ def test_names_that_are_no_file_names(
 
 def test_reads_into_memory(server: Server) -> None:
     url = server.add("/image", b"x" * 1000, faults=[Fault(status=503), Fault(cut=0.5)])
-    assert read_url(url, max_bytes=1000) == b"x" * 1000
+    assert read_url(url, etseg.Limits(max_download_bytes=1000)) == b"x" * 1000
     assert [request.start for request in server.requests] == [0, 0, 0]
 
 
@@ -693,7 +694,7 @@ def test_reads_into_memory(server: Server) -> None:
 def test_reads_no_more_than_allowed(server: Server, options: dict[str, Any]) -> None:
     url = server.add("/image", bytes(50_000_000), **options)
     with pytest.raises(DownloadError, match="more than the 1000 bytes"):
-        read_url(url, max_bytes=1000)
+        read_url(url, etseg.Limits(max_download_bytes=1000))
 
 
 def test_only_what_passes_is_tried_again() -> None:
@@ -704,6 +705,6 @@ def test_only_what_passes_is_tried_again() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        retried(attempt)
+        retried(Watch("http://a.invalid/", etseg.Limits(), None), attempt)
     assert len(attempts) == 1
     assert not issubclass(PassingError, etseg.EtsegError)

@@ -188,7 +188,7 @@ def test_fuzzed_strings(
 def test_urls_that_are_none(
     module: etseg.ImageSegmentationModule, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etseg._download.http.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("etseg._download.retrying.FIRST_PAUSE", 0.001)
     with pytest.raises(etseg.EtsegError):
         module.forward(url)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,8 +61,9 @@ class Request:
 class Server:
     """Serves `files` (by path), and remembers the `requests`."""
 
-    def __init__(self, port: int) -> None:
-        self.address = f"http://127.0.0.1:{port}"
+    def __init__(self, port: int, scheme: str) -> None:
+        self.address = f"{scheme}://127.0.0.1:{port}"
+        self.connections = 0
         self.files: dict[str, File] = {}
         self.requests: list[Request] = []
         self.closing = threading.Event()
@@ -76,14 +78,16 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    """A server on a free port."""
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """A server on a free port; with TLS, where a context for it is given."""
 
     class Bound(_Handler):
         pass
 
     http = _Listener(("127.0.0.1", 0), Bound)
-    Bound.server_state = server = Server(http.server_port)
+    http.tls = tls
+    Bound.server_state = server = Server(http.server_port, "http" if tls is None else "https")
+    http.server_state = server
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -97,6 +101,19 @@ def serving() -> Iterator[Server]:
 
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
+    tls: ssl.SSLContext | None = None
+    server_state: Server
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The handshake is done on the connection's own thread."""
+        self.server_state.connections += 1
+        if self.tls is not None:
+            try:
+                request = self.tls.wrap_socket(request, server_side=True)
+            except OSError:  # the client does not like what it sees
+                self.shutdown_request(request)
+                return
+        super().process_request_thread(request, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that end in the middle of a request are what the tests are about."""
