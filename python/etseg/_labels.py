@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from ._errors import InvalidConfigError, InvalidUserInputError, LabelError
+from ._messages import brief
 
 #: A label of a model: a member of its enum, its name, or its index.
 Label = IntEnum | str | int
@@ -116,26 +117,39 @@ def normalize_labels(labels: Labels) -> type[IntEnum] | tuple[str, ...]:
             raise InvalidConfigError(f"labels is {labels!r}; expected an IntEnum, names or a dict")
         return _checked_enum(labels)
     if isinstance(labels, Mapping):
-        try:
-            by_index = {int(index): name for index, name in labels.items()}
-        except (TypeError, ValueError):
-            by_index = {}
-        if len(by_index) != len(labels) or sorted(by_index) != list(range(len(labels))):
-            raise InvalidConfigError(
-                f"the keys of labels are {list(labels)[:5]}...; expected 0, 1, 2, ... each once"
-            )
-        labels = [by_index[index] for index in range(len(by_index))]
+        labels = _in_order(labels)
     if isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
-        raise InvalidConfigError(f"labels is {labels!r}; expected an IntEnum, names or a dict")
+        raise InvalidConfigError(f"labels is {brief(labels)}; expected an IntEnum, names or a dict")
     names = tuple(labels)
     if not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise InvalidConfigError(f"labels are {names[:5]}...; expected names, none of them empty")
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidConfigError(
-            f"the label {twice!r} stands twice; every label needs its own name"
-        )
+        raise InvalidConfigError(f"labels are {brief(names)}; expected names, none of them empty")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidConfigError(
+                f"the label {brief(name)} stands twice; every label needs its own name"
+            )
+        seen.add(name)
     return names
+
+
+def _in_order(labels: Mapping[Any, str]) -> list[str]:
+    by_index = {_index(key): name for key, name in labels.items()}
+    if None in by_index or by_index.keys() != set(range(len(labels))):
+        raise InvalidConfigError(
+            f"the keys of labels are {brief(list(labels)[:5])}...; expected 0, 1, 2, ... each once"
+        )
+    return [by_index[index] for index in range(len(labels))]
+
+
+def _index(key: object) -> int | None:
+    """An index, as a number or, in JSON, as text; None where it is none."""
+    if isinstance(key, str):
+        return int(key) if re.fullmatch(r"[0-9]{1,9}", key) else None
+    try:
+        return None if isinstance(key, bool) else operator.index(key)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _checked_enum(enum: type[IntEnum]) -> type[IntEnum]:
@@ -143,7 +157,8 @@ def _checked_enum(enum: type[IntEnum]) -> type[IntEnum]:
     values = sorted(int(member) for member in enum if member.name != _ARGMAX)
     if not values or values != list(range(len(values))):
         raise InvalidConfigError(
-            f"the values of {enum.__name__} are {values[:5]}...; expected 0, 1, 2, ... each once"
+            f"the values of {enum.__name__} are {brief(values[:5])}...; expected 0, 1, 2, ... each "
+            "once"
         )
     argmax = enum.__members__.get(_ARGMAX)
     if argmax is not None and int(argmax) != len(values):
@@ -220,7 +235,7 @@ class LabelSet:
         """The members that `labels` means, each once, in the order given; ARGMAX left out."""
         if isinstance(labels, (str, bytes, Enum)) or not isinstance(labels, Iterable):
             raise InvalidUserInputError(
-                f"classes_of_interest is {labels!r}; expected a list of labels, such as "
+                f"classes_of_interest is {brief(labels)}; expected a list of labels, such as "
                 f"[{self.members[0].name!r}]"
             )
         found = (self.find(label) for label in labels)
@@ -229,7 +244,9 @@ class LabelSet:
     def _unknown(self, label: object, hint: str = "") -> LabelError:
         shown = ", ".join(member.name for member in self.members[:30])
         more = f", ... ({len(self.members)} in all)" if len(self.members) > 30 else ""
-        return LabelError(f"{label!r} is not a label of this model{hint}. Valid: {shown}{more}")
+        return LabelError(
+            f"{brief(label)} is not a label of this model{hint}. Valid: {shown}{more}"
+        )
 
 
 class ByLabel(Mapping[IntEnum, T]):

@@ -29,6 +29,7 @@ from typing import Any
 
 from etseg._errors import InvalidConfigError, InvalidModelError
 from etseg._labels import LabelSet
+from etseg._messages import brief
 
 from .spec import ModelSpec
 
@@ -95,20 +96,20 @@ def _parse(metadata: str, path: str) -> ModelSpec:
         raise _malformed(path, "it is nested too deeply") from None
     if not isinstance(content, dict):
         raise _malformed(path, f"it is {type(content).__name__}; expected an object")
-    if content.get("schema") != _SCHEMA:
+    schema = content.get("schema")
+    if type(schema) is not int or schema != _SCHEMA:
         raise _malformed(
-            path,
-            f"'schema' is {content.get('schema')!r}; this version of etseg reads {_SCHEMA}",
+            path, f"'schema' is {brief(schema)}; this version of etseg reads {_SCHEMA}"
         )
     fields = {
         key: value for key, value in content.items() if key != "schema" and not key.startswith("x-")
     }
     unknown = sorted(set(fields) - set(_FIELDS))
     if unknown:
-        raise _malformed(path, f"unknown fields {unknown}; known are {list(_FIELDS)}")
+        raise _malformed(path, f"unknown fields {brief(unknown)}; known are {list(_FIELDS)}")
     for key in ("name", "licence", "origin"):
         if not isinstance(fields.get(key, ""), str):
-            raise _malformed(path, f"{key!r} is {fields[key]!r}; expected text")
+            raise _malformed(path, f"{key!r} is {brief(fields[key])}; expected text")
     try:
         return ModelSpec(model_source=path, **fields)
     except InvalidConfigError as error:
