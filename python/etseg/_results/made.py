@@ -103,9 +103,13 @@ class Made:
         """The same, of the image's size."""
         return at_size(self.indices(), self.image_size)
 
-    def image_mask(self, member: IntEnum) -> npt.NDArray[np.uint8]:
-        """Ones where the image has a label, (height, width) of the image."""
-        return at_size((self.argmax == int(member)).view(np.uint8), self.image_size)
+    def image_mask(self, *members: IntEnum) -> npt.NDArray[np.uint8]:
+        """Ones where the image has one of these labels, (height, width) of the image."""
+        if len(members) == 1:
+            there = self.argmax == int(members[0])
+        else:
+            there = np.isin(self.argmax, [int(member) for member in members])
+        return at_size(there.view(np.uint8), self.image_size)
 
     def colours(self, palette: object) -> Colours:
         """What a palette gives to the labels; raises what :func:`palettes.colours` does."""

@@ -31,6 +31,12 @@ class Maps(Mapping[IntEnum | str, Map]):
         return self._made.labels.enum
 
     @property
+    def background(self) -> IntEnum | None:
+        """The label that pictures leave unpainted, if there is one."""
+        index = self._made.background
+        return None if index is None else self._made.labels.members[index]
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of every map."""
         return self._made.argmax.shape[0], self._made.argmax.shape[1]

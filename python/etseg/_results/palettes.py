@@ -32,6 +32,13 @@ _COLORBLIND = (
     "dd00bb 99dd99 222233 9999ff 999933 aa5588"
 )
 _BYTES = frozenset(range(256))
+#: The sixteen names that HTML began with.
+_NAMES = {
+    "black": "#000000", "silver": "#c0c0c0", "gray": "#808080", "white": "#ffffff",
+    "maroon": "#800000", "red": "#ff0000", "purple": "#800080", "fuchsia": "#ff00ff",
+    "green": "#008000", "lime": "#00ff00", "olive": "#808000", "yellow": "#ffff00",
+    "navy": "#000080", "blue": "#0000ff", "teal": "#008080", "aqua": "#00ffff",
+}  # fmt: skip
 
 
 class Colours(NamedTuple):
@@ -133,17 +140,27 @@ def _of_mapping(
     return rgb, painted
 
 
+def colour_of(colour: object) -> npt.NDArray[np.uint8] | None:
+    """(red, green, blue) of such three numbers, "#rrggbb" or a name; None of anything else."""
+    if isinstance(colour, str):
+        text = _NAMES.get(colour.lower(), colour)
+        if re.fullmatch("#[0-9a-fA-F]{6}", text):
+            return np.frombuffer(bytes.fromhex(text[1:]), np.uint8)
+        return None
+    try:
+        array = np.asarray(colour)
+    except (TypeError, ValueError):
+        return None
+    if array.shape == (3,) and array.dtype.kind in "iu" and set(array.tolist()) <= _BYTES:
+        return array.astype(np.uint8)
+    return None
+
+
 def _colour(label: object, colour: object) -> npt.NDArray[np.uint8]:
-    if isinstance(colour, str) and re.fullmatch("#[0-9a-fA-F]{6}", colour):
-        return np.frombuffer(bytes.fromhex(colour[1:]), np.uint8)
-    if not isinstance(colour, str):
-        try:
-            array = np.asarray(colour)
-        except (TypeError, ValueError):
-            array = np.empty(0)
-        if array.shape == (3,) and array.dtype.kind in "iu" and set(array) <= _BYTES:
-            return array.astype(np.uint8)
-    raise InvalidUserInputError(
-        f"the palette's colour of {label!r} is {colour!r}; expected (red, green, blue), each "
-        "0..255, or '#rrggbb'"
-    )
+    found = colour_of(colour)
+    if found is None:
+        raise InvalidUserInputError(
+            f"the palette's colour of {label!r} is {colour!r}; expected (red, green, blue), each "
+            f"0..255, '#rrggbb', or one of {', '.join(_NAMES)}"
+        )
+    return found

@@ -88,21 +88,3 @@ def _edges(indices: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         np.ones((thickness, thickness), np.uint8),
     )
     return np.asarray(gradient > 0)
-
-
-def cut_out(rgb: Image, opacity: npt.NDArray[Any]) -> Image:
-    """An image (H, W, 3) and its opacity, uint8 (H, W) or float32 (h, w) in 0..1, as (H, W, 4).
-
-    Opacities of another size are brought to the image's bilinearly (half-pixel centres). NaN is
-    none.
-    """
-    import cv2
-
-    height, width = rgb.shape[:2]
-    if opacity.dtype == np.float32:
-        if np.isnan(opacity).any():
-            opacity = np.nan_to_num(opacity, nan=0.0)
-        if opacity.shape != (height, width):
-            opacity = cv2.resize(opacity, (width, height), interpolation=cv2.INTER_LINEAR)
-        opacity = cv2.convertScaleAbs(opacity, alpha=255.0)  # rounds
-    return np.asarray(cv2.merge([*cv2.split(rgb), np.asarray(opacity, np.uint8)]), np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any, BinaryIO
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from etseg._labels import Label
 
-from . import notebook, pictures, rle, saving
+from . import composing, notebook, pictures, rle, saving
 from .checks import needs_memory, within
 from .describing import described
 from .made import Made
@@ -21,6 +21,9 @@ from .maps import Maps, remake
 from .palettes import Palette
 from .pictures import Image
 from .shapes import Area, Box, Contour, areas_of, boxes_of, contours
+
+#: One label, several, or None for all but the background.
+Labelled = Label | Iterable[Label] | None
 
 
 class SegmentationResult(Maps):
@@ -177,28 +180,48 @@ class SegmentationResult(Maps):
         return pictures.painted(rgb, indices, table, alpha, bool(outline))
 
     @needs_memory("a picture")
-    def cutout(self, label: Label, image: object = None) -> Image:
-        """A label cut out of the image: uint8 (H, W, 4), red, green, blue, opacity, image-sized.
+    def cutout(self, label: Labelled = None, image: object = None) -> Image:
+        """Labels cut out of the image: uint8 (H, W, 4), red, green, blue, opacity, image-sized.
 
-        The opacity is the label's probability, if its map was asked for, brought to the image's
-        size bilinearly; NaN is 0. Else it is 255 where the label is, and 0 elsewhere. Colours are
-        the image's, not multiplied by the opacity.
+        The opacity is the sum of the labels' probabilities, if their maps were asked for, brought
+        to the image's size bilinearly; NaN is 0. Of all but the background, the background's map
+        suffices. Else it is 255 where one of the labels is, and 0 elsewhere. Colours are the
+        image's, not multiplied by the opacity.
 
         Args:
-            label: a member, name or index.
+            label: a member, name or index; several of them; or None for all but the background.
             image: as for :meth:`overlay`.
 
         Raises:
             LabelError: there is no such label.
-            InvalidUserInputError: no image is at hand, or it has another size.
+            InvalidUserInputError: no image is at hand, or it has another size; or no label is
+                given, and the model has no background.
             FileReadError: the image cannot be read.
         """
-        member = self._made.member(label)
+        opacity = composing.opacity(self._made, label)
+        return composing.cut_out(self._made.image_pixels(image), opacity)
+
+    @needs_memory("a picture")
+    def replace_background(
+        self, background: object, label: Labelled = None, image: object = None
+    ) -> Image:
+        """What :meth:`cutout` cuts out, on another background: uint8 (H, W, 3), red first.
+
+        A pixel becomes ``opacity * image + (1 - opacity) * background``, rounded.
+
+        Args:
+            background: (red, green, blue), "#rrggbb" or a colour's name, such as "white"; "blur"
+                for the image's own background out of focus; or an image, as for ``forward``, which
+                is scaled so that it covers all, and cut around its centre.
+            label: as for :meth:`cutout`.
+            image: as for :meth:`overlay`.
+
+        Raises:
+            EtsegError: what :meth:`cutout` raises; or whatever reading the background does.
+        """
+        opacity = composing.opacity(self._made, label)
         rgb = self._made.image_pixels(image)
-        opacity = self._made.probabilities.get(member)
-        if opacity is None:
-            opacity = self._made.image_mask(member) * np.uint8(255)
-        return pictures.cut_out(rgb, opacity)
+        return composing.on_background(rgb, opacity, background)
 
     @needs_memory("a file of the maps")
     def save(

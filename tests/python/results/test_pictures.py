@@ -172,6 +172,37 @@ class TestCutout:
         assert (opacity[: 4 * times] == 255).all()
         assert np.isnan(result["R"]).sum() == 1  # as it was
 
+    def test_several_labels(self, module: Any, image_labels: Labels) -> None:
+        """Hard, or the sum of their probabilities."""
+        image = smooth(31, 57)
+        result = module.forward(image)
+        there = np.isin(image_labels(result), [0, 2])
+        opacity = result.cutout(["R", "B"])[..., 3]
+        np.testing.assert_array_equal(opacity, np.where(there, 255, 0))
+        np.testing.assert_array_equal(result.cutout(["B", 2, "R"])[..., 3], opacity)
+        soft = module.forward(image, ["R", "B"])
+        expected = 255 * np.minimum(resize_bilinear(soft["R"] + soft["B"], 31, 57), 1)
+        assert np.abs(soft.cutout(["B", "R"])[..., 3] - expected).max() <= 0.5 + 1e-3
+        one = module.forward(image, ["R"])  # of the other there is no map
+        np.testing.assert_array_equal(one.cutout(["R", "B"])[..., 3], opacity)
+
+    def test_all_but_the_background(self, selfie: Any, astronaut: Image, module: Any) -> None:
+        for asked in (["PERSON"], ["BACKGROUND"], []):
+            result = selfie.forward(astronaut, asked, resize=True)
+            opacity = result.cutout()[..., 3]
+            person = 255 * selfie.forward(astronaut, ["PERSON"], resize=True)["PERSON"]
+            if not asked:
+                person = np.where(result.mask("PERSON"), 255, 0)
+            assert np.abs(opacity - person).max() <= 0.5 + 1e-2
+        with pytest.raises(etseg.InvalidUserInputError, match=r"no background.*label=") as caught:
+            module.forward(smooth()).cutout()
+        assert not isinstance(caught.value, etseg.LabelError)
+
+    @pytest.mark.parametrize("labels", [[], ["R", "CAT"], ["R", "ARGMAX"], [["R"]]])
+    def test_what_are_no_labels(self, labels: Any, module: Any) -> None:
+        with pytest.raises(etseg.InvalidUserInputError, match="label"):
+            module.forward(smooth()).cutout(labels)
+
 
 class Tensor:
     """What has only ``__array__``."""
@@ -213,6 +244,69 @@ KINDS = (
     "a path", "a string", "a URI", "a data URI", "base64", "bytes", "a bytearray", "a memoryview",
     "an array", "a view", "four channels", "a PIL image", "a PIL file", "a tensor",
 )  # fmt: skip
+
+
+class TestReplaceBackground:
+    @pytest.mark.parametrize("size", [(24, 40), (31, 57)])
+    @pytest.mark.parametrize("colour", [(250, 10, 30), "#fa0a1e", np.array([250, 10, 30])])
+    def test_a_colour(self, size: tuple[int, int], colour: Any, module: Any) -> None:
+        image = smooth(*size)
+        result = module.forward(image, ["G"])
+        picture = result.replace_background(colour, "G")
+        assert (picture.dtype, picture.shape) == (np.uint8, (*size, 3))
+        opacity = result.cutout("G")[..., 3:] / 255
+        expected = opacity * image + (1 - opacity) * np.array([250, 10, 30])
+        assert np.abs(picture - expected).max() <= 0.5 + 1e-2
+
+    def test_names_of_colours(self, module: Any) -> None:
+        result = module.forward(smooth())
+        for name, colour in (("white", (255, 255, 255)), ("Navy", "#000080")):
+            np.testing.assert_array_equal(
+                result.replace_background(name, "R"), result.replace_background(colour, "R")
+            )
+
+    @pytest.mark.parametrize("size", [(24, 40), (240, 40), (5, 7), (300, 900)])
+    def test_an_image_covers_all(
+        self, size: tuple[int, int], module: Any, image_labels: Labels, tmp_path: Path
+    ) -> None:
+        """Its centre stays its centre, and it is not distorted."""
+        behind = np.zeros((*size, 3), np.uint8)
+        behind[:, : size[1] // 2] = 200  # half of it, on the left
+        path = tmp_path / "behind.png"
+        assert cv2.imwrite(str(path), behind)
+        image = smooth(24, 40)
+        result = module.forward(image)
+        picture = result.replace_background(path, "R")
+        np.testing.assert_array_equal(picture, result.replace_background(behind, "R"))
+        kept = image_labels(result) == 0
+        np.testing.assert_array_equal(picture[kept], image[kept])
+        rest = picture[..., 0].astype(int)
+        assert (rest[:, :12][~kept[:, :12]] == 200).all()
+        assert (rest[:, 28:][~kept[:, 28:]] == 0).all()
+
+    def test_blur_keeps_the_person_and_casts_no_halo(self, selfie: Any) -> None:
+        """Of a white person before black, nothing white is in the background."""
+        image = np.zeros((400, 600, 3), np.uint8)
+        image[100:300, 200:400] = 255
+        result = selfie.forward(image, resize=True)
+        result.argmax[:] = np.where(image[..., 0] > 0, 0, 1)
+        picture = result.replace_background("blur", "PERSON")
+        assert (picture[150:250, 250:350] == 255).all()
+        assert picture[:80].max() <= 3
+        assert picture[:, :180].max() <= 3
+        checks = np.indices((400, 600)).sum(0) % 2 * 255
+        image[...] = checks[..., None]
+        result = selfie.forward(image, resize=True)
+        result.argmax[:] = 1
+        assert np.ptp(result.replace_background("blur", "PERSON").astype(int)) <= 40
+
+    def test_what_is_no_background(self, module: Any, tmp_path: Path) -> None:
+        result = module.forward(smooth())
+        for background in (None, 7, object(), (1, 2), (1, 2, 300), np.zeros((2, 2))):
+            with pytest.raises(etseg.InvalidUserInputError):
+                result.replace_background(background, "R")
+        with pytest.raises(FileNotFoundError):
+            result.replace_background(tmp_path / "nowhere.png", "R")
 
 
 class TestTheImage:

@@ -335,6 +335,8 @@ class TestLabels:
     @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
     @pytest.mark.parametrize("label", ["CAT", 3, -1, True, None, 1.0, DeeplabLabel.BACKGROUND])
     def test_unknown_ones_are_named(self, call: Any, label: Any, module: Any) -> None:
+        if label is None and call is CALLS["cutout"]:
+            return  # all but the background
         with pytest.raises(etseg.LabelError, match=r"is not a label of this model.*R, G, B"):
             call(module.forward(smooth()), label)
 

@@ -1,0 +1,135 @@
+"""What is cut out of an image, and put on another background. Of the image's size, red first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from enum import Enum, IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from etseg._errors import InvalidUserInputError
+from etseg._images.source import source_of
+from etseg._limits import Limits
+
+from .made import Made
+from .palettes import colour_of
+from .pictures import Image, rgb_of
+
+#: A background is blurred in a picture of so many pixels a side, by so many of them.
+_BLUR_SIDE = 512
+_BLUR = 10.0
+
+
+def opacity(made: Made, labels: object) -> npt.NDArray[np.uint8]:
+    """How much each pixel of the image is of one of the labels, (height, width), 0 to 255.
+
+    The sum of their probabilities, if the maps of all were asked for; else 255 or 0. NaN is 0.
+
+    Args:
+        labels: one, several, or None for all but the background.
+
+    Raises:
+        LabelError: there is no such label.
+        InvalidUserInputError: there is none to choose.
+    """
+    import cv2
+
+    plane = _probability(made, labels)
+    if plane is None:
+        mask = made.image_mask(*_members(made, labels))
+        return np.asarray(mask * np.uint8(255), np.uint8)
+    if np.isnan(plane).any():
+        plane = np.nan_to_num(plane, nan=0.0)
+    height, width = made.image_size
+    if plane.shape != (height, width):
+        resized = cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
+        plane = np.asarray(resized, np.float32)
+    return np.asarray(cv2.convertScaleAbs(plane, alpha=255.0), np.uint8)  # rounds
+
+
+def cut_out(rgb: Image, opacity: npt.NDArray[np.uint8]) -> Image:
+    """An image (H, W, 3) with its opacity, as (H, W, 4)."""
+    import cv2
+
+    return np.asarray(cv2.merge([*cv2.split(rgb), opacity]), np.uint8)
+
+
+def on_background(rgb: Image, opacity: npt.NDArray[np.uint8], background: object) -> Image:
+    """What is opaque of an image (H, W, 3), on another background: a new array.
+
+    Args:
+        background: "blur", a colour, or an image, which is scaled so that it covers all.
+
+    Raises:
+        EtsegError: whatever reading an image raises.
+    """
+    import cv2
+
+    weight = opacity.astype(np.float32) * np.float32(1 / 255)
+    if isinstance(background, str) and background == "blur":
+        behind = _blurred(rgb, 1 - weight)
+    elif (colour := colour_of(background)) is not None:
+        behind = np.broadcast_to(colour, rgb.shape)
+    else:
+        pixels = source_of(background, bgr=False, limits=Limits()).pixels(None)
+        behind = _covering(rgb_of(pixels), rgb.shape[0], rgb.shape[1])
+    behind = np.ascontiguousarray(behind)
+    return np.asarray(cv2.blendLinear(rgb, behind, weight, 1 - weight), np.uint8)
+
+
+def _members(made: Made, labels: object) -> list[IntEnum]:
+    if labels is None:
+        if made.background is None:
+            raise InvalidUserInputError(
+                "the model has no background that could be left out; name labels: label=[...]"
+            )
+        return [member for member in made.labels.members if int(member) != made.background]
+    several = isinstance(labels, Iterable) and not isinstance(labels, (str, bytes, Enum))
+    chosen: Any = labels if several else [labels]
+    members = list(dict.fromkeys(made.member(label) for label in chosen))
+    if not members:
+        raise InvalidUserInputError("label names no label; name one, or several in a list")
+    return members
+
+
+def _probability(made: Made, labels: object) -> npt.NDArray[np.float32] | None:
+    """The sum of the labels' maps; of all but the background, also 1 less that one's. Else None."""
+    members = _members(made, labels)
+    maps = [made.probabilities[one] for one in members if one in made.probabilities]
+    if len(maps) == len(members):
+        return maps[0] if len(maps) == 1 else np.sum(maps, axis=0, dtype=np.float32)
+    if labels is None and made.background is not None:
+        rest = made.probabilities.get(made.labels.members[made.background])
+        return None if rest is None else np.asarray(1 - rest, np.float32)
+    return None
+
+
+def _blurred(rgb: Image, weight: npt.NDArray[np.float32]) -> Image:
+    """The image, blurred; with what has no weight left out, so that it casts no halo."""
+    import cv2
+
+    height, width = weight.shape
+    scale = min(1.0, _BLUR_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    share = cv2.resize(weight, size, interpolation=cv2.INTER_AREA) + np.float32(1e-3)
+    total = cv2.GaussianBlur(small * share[..., None], (0, 0), _BLUR)
+    total /= cv2.GaussianBlur(share, (0, 0), _BLUR)[..., None]
+    whole = cv2.resize(total, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.clip(np.rint(whole), 0, 255), np.uint8)
+
+
+def _covering(image: Image, height: int, width: int) -> Image:
+    """An image scaled so that it covers that size, and cut to it around its centre."""
+    import cv2
+
+    have = image.shape[:2]
+    scale = max(height / have[0], width / have[1])
+    rows, columns = max(height, math.ceil(have[0] * scale)), max(width, math.ceil(have[1] * scale))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(image, (columns, rows), interpolation=way)
+    top, left = (rows - height) // 2, (columns - width) // 2
+    return np.asarray(scaled[top : top + height, left : left + width], np.uint8)
