@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import etseg
-from children import output_of
+from children import PATIENCE, output_of
 from etseg import ImageSegmentationModule, _native
 from programs import picture, program
 
@@ -36,7 +36,7 @@ def test_threads_get_what_a_serial_caller_gets(
         return [result[key] for key in result]
 
     expected = [forward(i) for i in range(THREADS)]
-    start = threading.Barrier(THREADS)
+    start = threading.Barrier(THREADS, timeout=PATIENCE)
 
     def repeat(i: int) -> int:
         start.wait()
@@ -133,7 +133,7 @@ def test_a_waiting_call_is_served_by_the_new_model(
     """Twelve calls stand in a queue when the model is replaced: none of them is turned away."""
     module = fresh_selfie
     image = photo_of_size(1080, 1920)
-    started = threading.Barrier(13)
+    started = threading.Barrier(13, timeout=PATIENCE)
 
     def forward() -> tuple[int, int]:
         started.wait()

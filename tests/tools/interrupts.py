@@ -110,8 +110,12 @@ def interrupted(work: str, moment: float) -> str:
             return "HUNG"
     if process.returncode == 0 and out.endswith("whole\n"):
         return "went on, all results" if "interrupted" in out else "came to its end"
-    if process.returncode in (1, -signal.SIGINT) and "KeyboardInterrupt" in err:
+    if process.returncode == -signal.SIGINT:  # also before Python minds signals, and after
+        return "ended by the signal"
+    if process.returncode == 1 and err.endswith("KeyboardInterrupt\n"):
         return "ended by KeyboardInterrupt"
+    if process.returncode == 1 and "etseg" not in err:
+        return "ended in what was imported before"
     print(process.returncode, out, err)
     return "WRONG"
 

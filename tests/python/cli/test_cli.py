@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 import etseg
+from children import finished, output_of
 from programs import program
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -33,15 +34,7 @@ def run(tmp_path: Path) -> Run:
     def execute(*arguments: object) -> subprocess.CompletedProcess[str]:
         if not COMMAND.exists():
             pytest.skip(f"{COMMAND} is not here: etseg is not installed in this environment")
-        return subprocess.run(
-            [COMMAND, *map(str, arguments)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={**os.environ, "PYTHONWARNINGS": "error"},
-        )
+        return finished(COMMAND, *arguments, cwd=tmp_path, PYTHONWARNINGS="error")
 
     return execute
 
@@ -88,14 +81,7 @@ def test_it_runs_as_a_module(succeed: Callable[..., str], tmp_path: Path) -> Non
     """Where the script is not on the path, or belongs to another interpreter."""
 
     def as_module(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "etseg", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return finished(sys.executable, "-m", "etseg", *arguments, cwd=tmp_path)
 
     assert as_module("models").stdout == succeed("models")
     usage = as_module("segment")
@@ -271,7 +257,4 @@ def test_a_picture_is_written_whole_or_not_at_all(
 def test_help_needs_neither_opencv_nor_a_network(module: str) -> None:
     """Each takes longer to import than all of the command's own modules."""
     script = f"import sys; from etseg._cli import main; print({module!r} in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert done.stdout == "False\n"
+    assert output_of(script) == "False"

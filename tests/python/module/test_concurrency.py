@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import etseg
-from children import output_of, run
+from children import PATIENCE, output_of, run
 from etseg import ImageSegmentationModule, InvalidConfigError
 from programs import picture, program
 
@@ -62,7 +62,7 @@ def test_each_instance_gives_what_a_single_one_does(name: str) -> None:
         assert several.spec == single.spec
         wanted = list(single.labels)[:1]
         expected = [single.forward(image, wanted, resize=True) for image in images]
-        started = threading.Barrier(6)
+        started = threading.Barrier(6, timeout=PATIENCE)
 
         def forward(i: int) -> bool:
             started.wait()
@@ -98,7 +98,7 @@ def test_forwards_overlap(photo_of_size: Callable[[int, int], Any]) -> None:
     image = photo_of_size(64, 64)
     with ImageSegmentationModule(concurrency=2) as module:
         module.load(etseg.SELFIE_SEGMENTATION)
-        started = threading.Barrier(2)
+        started = threading.Barrier(2, timeout=PATIENCE)
 
         def inferences(count: int) -> list[tuple[int, int]]:
             """When each surely ran: after the call's start, before its end."""

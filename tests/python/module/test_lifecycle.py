@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -151,14 +149,7 @@ if __name__ == "__main__":
     print("done")
 """
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", script],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+    assert output_of(script) == "done"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +282,7 @@ def test_delete_during_a_forward() -> None:
     module = ImageSegmentationModule()
     module.load(etseg.SELFIE_SEGMENTATION)
     expected = module.forward(image, ["SELFIE"], resize=True)["SELFIE"]
-    entered = threading.Barrier(2)
+    entered = threading.Barrier(2, timeout=PATIENCE)
 
     def forward() -> object:
         entered.wait()

@@ -13,9 +13,6 @@ still in use.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +20,7 @@ from pathlib import Path
 import pytest
 
 import etseg
+from children import output_of
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="asks Linux's /proc"
@@ -65,16 +63,8 @@ def loaded(source=None, **fields):
 
 def in_a_process(code: str, *arguments: str, **environment: str) -> list[int]:
     """The integers that the code prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", _PRELUDE + textwrap.dedent(code), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, **environment},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [int(word) for word in done.stdout.split()]
+    script = _PRELUDE + textwrap.dedent(code)
+    return [int(word) for word in output_of(script, *arguments, **environment).split()]
 
 
 def test_500_forwards_do_not_grow(measured: Measured) -> None:

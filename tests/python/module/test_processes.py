@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from children import PATIENCE
+import children
 from programs import program
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -79,18 +76,7 @@ def output_of(main: str, folder: Path, functions: str = "") -> str:
     script = folder / "script.py"
     main = textwrap.indent(textwrap.dedent(main), "    ")
     script.write_text(f"{HEAD}{textwrap.dedent(functions)}\nif __name__ == '__main__':\n{main}")
-    command = [sys.executable, "-W", "error", script, program("logits_c3")]
-    # A group of its own: children that hang would outlive their parent, and hold its pipes.
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        try:
-            out, err = process.communicate(timeout=PATIENCE)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    assert (process.returncode, err) == (0, ""), (out, err)
-    return out.strip()
+    return children.output_of(script, program("logits_c3"))
 
 
 methods = pytest.mark.parametrize("method", ["spawn", "forkserver"])

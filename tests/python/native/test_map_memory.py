@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import etseg
-from children import output_of
+from children import PATIENCE, output_of
 from etseg import ImageSegmentationModule
 from programs import picture, program
 
@@ -80,7 +80,7 @@ def test_threads_get_memory_of_their_own() -> None:
     images = [picture(200 + 10 * i, 300, seed=i) for i in range(4)]
     with ImageSegmentationModule.from_custom_model(program("logits_c3"), concurrency=2) as module:
         expected = [module.forward(image, [1], resize=True)[1].copy() for image in images]
-        started = threading.Barrier(4)
+        started = threading.Barrier(4, timeout=PATIENCE)
 
         def forward(i: int) -> bool:
             started.wait()

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from children import PATIENCE, finished
 
 pytestmark = [
     pytest.mark.skipif(
@@ -92,18 +92,12 @@ def owner(library: str) -> str:
 @pytest.mark.parametrize("first", ["etseg", "executorch"])
 def test_both_runtimes_run_apart(first: str, scope: str, tmp_path: Path) -> None:
     report, bindings = tmp_path / "report.json", tmp_path / "bindings"
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, first, scope, str(report)],
-        env={
-            **os.environ,
-            "LD_DEBUG": "bindings",
-            "LD_DEBUG_OUTPUT": str(bindings),
-            "LD_BIND_NOW": "1",  # functions that are never called are bound too, and seen
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+    child = finished(
+        *(sys.executable, "-c", CHILD, first, scope, report),
+        patience=3 * PATIENCE,
+        LD_DEBUG="bindings",
+        LD_DEBUG_OUTPUT=str(bindings),
+        LD_BIND_NOW="1",  # functions that are never called are bound too, and seen
     )
     assert child.returncode == 0, child.stderr[-4000:]
     told = json.loads(report.read_text())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from shutil import copyfile
 import pytest
 
 import etseg
+from children import PATIENCE, finished
 
 pytest.importorskip("sybil", reason="needs sybil, of the test group")
 
@@ -70,11 +70,8 @@ def run_as_script(code: str) -> None:
     """What starts processes has to be a file."""
     script = Path("script.py")
     script.write_text(code, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    done = finished(sys.executable, script, patience=3 * PATIENCE)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.usefixtures("cache")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 import pytest
 
 import etseg
+from children import output_of
 from conftest import Image
 from etseg import DeeplabLabel, SelfieSegmentationLabel
 
@@ -283,14 +282,7 @@ with etseg.ImageSegmentationModule() as module:
     assert member is module.labels["CLASS_1"], (member, module.labels)
 """
         program = str(data / "programs" / "logits_c2.pte")
-        done = subprocess.run(
-            [sys.executable, "-c", code, pickle.dumps(member).hex(), program],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        assert output_of(code, pickle.dumps(member).hex(), program) == ""
 
     @pytest.mark.parametrize("labels", [None, Animals, ("a b", "c", "d")])
     def test_results(self, labels: Any, load: Any, image: Image) -> None:

@@ -132,7 +132,7 @@ def test_a_thousand_at_once(run: Run) -> None:
 @on_each_loop
 def test_reading_overlaps(run: Run, module: etseg.ImageSegmentationModule) -> None:
     """Although one image is segmented at a time; and who came first is read first."""
-    both = threading.Barrier(2)
+    both = threading.Barrier(2, timeout=PATIENCE)
     images = [Picture(read=lambda: both.wait(PATIENCE)) for _ in range(2)]
 
     async def main() -> None:
@@ -198,9 +198,11 @@ def test_one_that_runs_finishes_in_the_background(
 
     async def main() -> None:
         nonlocal image
+        task = asyncio.create_task(module.forward_async(image))
+        await until(image.entered.is_set)
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(module.forward_async(image), 0.01)
-        assert image.entered.is_set()
+            await asyncio.wait_for(task, 0.01)
+        del task
         image.gate.set()
         del image
         await until(lambda: gone() is None)

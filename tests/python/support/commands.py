@@ -15,20 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from children import PATIENCE, finished, started
+
 COMMAND = Path(sysconfig.get_path("scripts")) / "etseg"
 
-#: Long enough for a busy machine; what hangs is a failure either way.
-PATIENCE = 120
+
+_ENVIRONMENT = {"PYTHONWARNINGS": "error", "NO_COLOR": None, "TERM": "xterm"}
 
 
 def _environment(changes: dict[str, str | None]) -> dict[str, str]:
-    environment: dict[str, str | None] = {
-        **os.environ,
-        "PYTHONWARNINGS": "error",
-        "NO_COLOR": None,
-        "TERM": "xterm",
-        **changes,
-    }
+    environment: dict[str, str | None] = {**os.environ, **_ENVIRONMENT, **changes}
     return {name: value for name, value in environment.items() if value is not None}
 
 
@@ -42,16 +38,7 @@ def run(
     folder: Path, *arguments: object, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
     """Piped, in a folder. Bytes among the arguments stay as they are."""
-    return subprocess.run(
-        _command(arguments),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-        timeout=PATIENCE,
-        check=False,
-        env=_environment(environment),
-    )
+    return finished(*_command(arguments), cwd=folder, **{**_ENVIRONMENT, **environment})
 
 
 @dataclass
@@ -96,17 +83,11 @@ def on_terminal(
 
 def interrupted(folder: Path, when: Callable[[], bool], *arguments: object) -> tuple[int, str, str]:
     """Sends Ctrl-C's signal once `when` is true: exit status, stdout, stderr."""
-    with subprocess.Popen(
-        _command(arguments),
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=_environment({}),
-    ) as process:
+    command = _command(arguments)
+    with started(*command, cwd=folder, **_ENVIRONMENT) as process:
         end = time.monotonic() + PATIENCE
         while not when() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate()
     return process.returncode, out, err

@@ -11,10 +11,8 @@ from typing import Any
 
 import pytest
 
+from children import PATIENCE
 from programs import Image, picture
-
-#: Long enough for a busy machine; what hangs is a failure either way.
-PATIENCE = 60.0
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

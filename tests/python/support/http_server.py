@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
-#: No test waits longer than this for anything.
-PATIENCE = 60.0
+from children import PATIENCE
 
 
 @dataclass
