@@ -20,8 +20,8 @@ from targets import MAX_PIXELS, TARGETS, case_of, outcome
 CPU_SECONDS = 20  # of a case
 #: Of memory, above what the process has when it begins: for an image of MAX_PIXELS, every copy of
 #: it in every stage, JPEG 2000's at 4 bytes a sample among them.
-_BYTES_OF_A_PIXEL = 80
-_BYTES = (64 << 20) + _BYTES_OF_A_PIXEL * MAX_PIXELS
+_BYTES_OF_A_PIXEL = 40
+_BYTES = (32 << 20) + _BYTES_OF_A_PIXEL * MAX_PIXELS
 
 
 def _limit_memory() -> None:

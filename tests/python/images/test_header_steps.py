@@ -114,6 +114,11 @@ FAMILIES: dict[str, Callable[[int], bytes]] = {
     "PNM: digits": lambda size: b"P6 " + b"0" * size,
     "BMP": lambda size: b"BM" + bytes(size),
     "GIF": lambda size: b"GIF89a" + bytes(size),
+    "GIF: extensions": lambda size: b"GIF89a" + bytes(7) + b"\x21\xfe\0" * (size // 3),
+    "GIF: comments": lambda size: b"GIF89a" + bytes(7) + b"\x21\xfe" + b"\1x" * (size // 2),
+    "GIF: codes": lambda size: (
+        b"GIF89a" + bytes(7) + b"\x2c" + struct.pack("<4x2HBB", 60000, 60000, 0, 2) + b"\1x" * size
+    ),
 }
 
 

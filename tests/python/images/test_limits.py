@@ -17,6 +17,8 @@ from PIL import Image as Pil
 from PIL import features
 
 import etseg
+from etseg._images.formats import BadHeader, View
+from etseg._images.formats.av1 import stream_size
 from eyes import encoded, eyes, png16, png_chunk, seen, smooth
 from http_server import Fault, Server
 from programs import picture
@@ -233,6 +235,14 @@ def _jpeg2000(at: int, form: str, *values: int, **options: object) -> bytes:
     return bytes(data)
 
 
+def _gif_of_clear_codes() -> bytes:
+    """A picture of 10x10, whose 12,000 codes of three bits all clear the table."""
+    screen = b"GIF89a" + struct.pack("<HHBBB", 10, 10, 0x80, 0, 0) + bytes(6)
+    picture = b"\x2c" + struct.pack("<HHHHBB", 0, 0, 10, 10, 0, 2)
+    block = bytes([252]) + bytes.fromhex("244992") * 84
+    return screen + picture + block * 18 + b"\0;"
+
+
 def _coding(**options: object) -> bytes:
     return encoded(smooth(), "JPEG2000", no_jp2=True, **options)
 
@@ -252,6 +262,13 @@ def _liars() -> dict[str, tuple[bytes, str]]:
     return {
         "TIFF whose height stands twice": (_tiff((257, 4, 50_000)), "stands twice"),
         "TIFF of large tiles": (_tiff((322, 4, 8192), (323, 4, 8192)), "tiles"),
+        "TIFF of as many strips as pixels": (
+            _tiff().replace(
+                struct.pack("<HHII", 257, 3, 1, 10), struct.pack("<HHII", 257, 4, 1, 90_000)
+            ).replace(struct.pack("<HHII", 278, 3, 1, 10), struct.pack("<HHII", 278, 3, 1, 1)),
+            "strips",
+        ),
+        "GIF of codes that make no pixels": (_gif_of_clear_codes(), "more codes than pixels"),
         "TIFF of many channels": (_tiff()[:-4].replace(
             struct.pack("<HHII", 277, 3, 1, 1), struct.pack("<HHII", 277, 3, 1, 5)
         ) + bytes(4), "channels"),
@@ -287,6 +304,16 @@ def test_a_file_that_says_two_sizes(name: str) -> None:
         pytest.raises((etseg.FileReadError, etseg.InvalidUserInputError), match=word),
     ):
         module.forward(data)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
+def test_an_avif_of_many_frames_is_refused() -> None:
+    """They need not be shown, and so cost nothing but time."""
+    avif = encoded(smooth(), "AVIF")
+    stream = avif[avif.index(b"mdat") + 4 :]
+    assert stream_size(View(memoryview(stream))) == (40, 24)
+    with pytest.raises(BadHeader, match="film"):
+        stream_size(View(memoryview(stream + b"\x32\0" * 8)))
 
 
 def test_the_honest_twins_of_the_liars(module: etseg.ImageSegmentationModule) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .header import MAX_PARTS, BadHeader, View
 
-_SEQUENCE_HEADER, _TILE_LIST = 1, 8
+_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME, _TILE_LIST = 1, 3, 6, 8
+#: A still picture has one, one in layers up to four. More may be decoded and never shown.
+_MAX_FRAMES = 8
 
 
 def stream_size(stream: View) -> tuple[int, int]:
@@ -14,19 +16,23 @@ def stream_size(stream: View) -> tuple[int, int]:
         BadHeader: it is damaged, or of a kind that still pictures are not.
     """
     sizes = set()
-    position = 0
+    position = frames = 0
     for _ in range(MAX_PARTS):
         if position >= len(stream):
             break
         flags = stream.number("B", position)
         position += 2 if flags & 4 else 1
-        if flags & 0x80 or flags >> 3 & 15 == _TILE_LIST:
+        kind = flags >> 3 & 15
+        if flags & 0x80 or kind == _TILE_LIST:
             raise BadHeader
+        frames += kind in (_FRAME, _FRAME_HEADER)
+        if frames > _MAX_FRAMES:
+            raise BadHeader("its stream has the frames of a film")
         length = len(stream) - position
         if flags & 2:
             length, position = _leb128(stream, position)
         unit = stream.part(position, position + length)
-        if flags >> 3 & 15 == _SEQUENCE_HEADER:
+        if kind == _SEQUENCE_HEADER:
             sizes.add(_sequence_size(_Bits(unit)))
         position += length
     else:
