@@ -12,6 +12,10 @@ Downloads are kept in :func:`cache_directory`, each under its URL. Who gives a S
 the spec has it checked. The catalogue's are not known beforehand: the first download is trusted,
 its SHA-256 is recorded beside the file and logged, and a copy that differs from it later is not
 used. ``ETSEG_OFFLINE=1`` forbids the network: what is not in the cache is a :class:`DownloadError`.
+
+The cache directory may hold other things: only what etseg made is listed, counted or deleted.
+Files that took a secret to get (a login or query in the URL, ``HF_TOKEN``) are readable by their
+owner alone; of such a URL nothing is kept but its hash and what is public in it.
 """
 
 from __future__ import annotations
@@ -48,7 +52,7 @@ class DownloadedModel:
     """A model in the cache.
 
     Attributes:
-        url: where it came from.
+        url: where it came from; without login, and "?..." in place of a query.
         path: where it is.
         size: in bytes.
         sha256: in hexadecimal.
@@ -97,19 +101,20 @@ def list_downloaded_models() -> list[DownloadedModel]:
     return found
 
 
-def delete_resources(*models: Model) -> int:
+def delete_resources(*models: Model | DownloadedModel) -> int:
     """Removes models from the cache, and what interrupted downloads of them left. Bytes freed.
 
-    Local files and bundled models are not touched; what is not in the cache is no error. A module
-    that has the file loaded goes on working.
+    Takes what :func:`list_downloaded_models` gives, too. Local files and bundled models are not
+    touched; what is not in the cache is no error. A module that has the file loaded goes on
+    working.
 
     Raises:
         InvalidModelSourceError: one of `models` is no source of a model.
         DownloadError: one is being downloaded (RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS).
         FileWriteError: a file cannot be removed.
     """
-    urls = [url_of(as_spec(model).model_source) for model in models]
-    return sum(cache.Entry.of(url).delete() for url in urls if url is not None)
+    entries = [_entry_of(model) for model in models]
+    return sum(entry.delete() for entry in entries if entry is not None)
 
 
 def get_files_total_size(*models: Model) -> int:
@@ -121,6 +126,13 @@ def get_files_total_size(*models: Model) -> int:
         DownloadError: the server does not answer, or does not say.
     """
     return sum(_size_of(as_spec(model)) for model in models)
+
+
+def _entry_of(model: Model | DownloadedModel) -> cache.Entry | None:
+    if isinstance(model, DownloadedModel):
+        return cache.Entry(model.path.parent)
+    url = url_of(as_spec(model).model_source)
+    return None if url is None else cache.Entry.of(url)
 
 
 def _size_of(spec: ModelSpec) -> int:

@@ -26,8 +26,8 @@ class ModelSpec:
     What is None is taken from the program's own metadata, where it has any, else as said below.
 
     Attributes:
-        model_source: path, ``file://`` URI, http(s) URL, or ``bundled:NAME`` for a program in the
-            wheel.
+        model_source: path, ``file://`` URI, http(s) URL, ``hf://owner/repository/file[@revision]``
+            for a file on Hugging Face's hub, or ``bundled:NAME`` for a program in the wheel.
         name: what the model is called.
         labels: an ``IntEnum`` (0, 1, 2, ... and optionally ARGMAX last), names in channel order,
             or an ``{index: name}`` mapping. None: by the channel count, see

@@ -225,6 +225,16 @@ def test_deletes(server: Server, cache: Path, url: str, program: bytes) -> None:
     assert len(server.requests) == 2
 
 
+def test_deletes_what_is_listed(server: Server, url: str, program: bytes) -> None:
+    """Also what has a URL that nobody is told."""
+    server.add("/model.pte?sig=1", program)
+    resources.fetch(url + "?sig=1")
+    models = resources.list_downloaded_models()
+    assert {model.url for model in models} == {url, url + "?..."}
+    assert resources.delete_resources(*models) > 2 * len(program)
+    assert resources.list_downloaded_models() == []
+
+
 def test_deletes_what_was_interrupted(server: Server, cache: Path, program: bytes) -> None:
     url = server.add("/model.pte", program, always=Fault(cut=0.0), faults=[Fault(cut=0.5)])
     with pytest.raises(DownloadError):

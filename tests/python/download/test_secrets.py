@@ -25,7 +25,7 @@ from etseg import ImageSegmentationModule, resources
 from etseg._cli import main
 from etseg._download.http import read_url
 from etseg._messages import redacted, shown, source_for_people
-from http_server import Fault, Server
+from http_server import Fault, Server, serving
 from raw_server import raw_serving
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -236,6 +236,16 @@ def test_another_secret_voids_the_resume(
     assert [request.start for request in server.requests[asked:]] == [0]
     if part == "pass":
         assert only_model(cache) == program
+
+
+def test_a_login_stays_behind_at_a_redirect(server: Server) -> None:
+    with serving() as elsewhere:
+        target = elsewhere.add("/image", b"all of it")
+        server.add("/there", b"", always=Fault(status=302, headers={"Location": target}))
+        url = server.add("/here", b"", always=Fault(status=302, headers={"Location": "/there"}))
+        assert read_url(url.replace("//", "//user:pass@")) == b"all of it"
+        assert ["authorization" in request.headers for request in server.requests] == [True, True]
+        assert ["authorization" in request.headers for request in elsewhere.requests] == [False]
 
 
 def test_the_same_login_goes_on(server: Server, cache: Path, program: bytes) -> None:
