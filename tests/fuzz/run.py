@@ -33,6 +33,7 @@ from targets import TARGETS, case_of
 
 #: Without a step, on a busy machine, of a process that does nothing or waits.
 _STALLED_SECONDS = 30 * CPU_SECONDS
+_FEWEST_SECONDS = 5  # of a target: some start slowly
 _TIME_IS_OVER = "the time is over"
 
 
@@ -149,7 +150,7 @@ def main() -> None:
     shares = sum(TARGETS[name].share for name in names)
     passed = failed = 0
     for name in names:
-        seconds = options.seconds * TARGETS[name].share / shares
+        seconds = max(_FEWEST_SECONDS, options.seconds * TARGETS[name].share / shares)
         score = fuzzed(name, options.seed, seconds, options.cases)
         outcomes = ", ".join(f"{what} {n}" for what, n in score.outcomes.most_common())
         sys.stdout.write(f"{name:10} {score.cases:8} cases, {len(score.finds)} finds: {outcomes}\n")

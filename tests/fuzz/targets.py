@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -102,10 +101,11 @@ def _headers() -> Iterator[Run]:
 @contextmanager
 def _responses() -> Iterator[Run]:
     """Images from a server that answers each request with the case, and closes."""
-    from etseg._download import http
+    from etseg._download import retrying, watch
 
-    http.FIRST_PAUSE = 0.0
-    time.sleep = lambda _: None  # whatever Retry-After says
+    assert callable(watch.sleep)
+    retrying.FIRST_PAUSE = 0.0
+    watch.sleep = lambda _: None  # whatever Retry-After says
     answer = b""
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -119,7 +119,7 @@ def _responses() -> Iterator[Run]:
                 connection.sendall(answer)
 
     threading.Thread(target=serve, daemon=True).start()
-    limits = etseg.Limits(max_pixels=MAX_PIXELS, max_download_bytes=1 << 20, read_timeout=5)
+    limits = etseg.Limits(max_pixels=MAX_PIXELS, max_download_bytes=1 << 20, total_timeout=5)
     with _module(limits) as module:
 
         def run(data: Any) -> object:

@@ -22,6 +22,7 @@ from etseg._images.formats.av1 import stream_size
 from eyes import encoded, eyes, png16, png_chunk, seen, smooth
 from http_server import Fault, Server
 from programs import picture
+from raw_server import raw_serving, saying
 
 pytestmark = pytest.mark.usefixtures("cache")  # no proxy, no long waits
 
@@ -357,6 +358,17 @@ def test_max_download_bytes(server: Server, chunked: bool) -> None:
         pytest.raises(etseg.DownloadError, match=f"{len(data) - 1}|{len(data) - 1:,}"),
     ):
         module.forward(url)
+
+
+@pytest.mark.parametrize("size", [b"7fffffffffffffff", b"f" * 16, b"f" * 5000, b"-1", b"z", b""])
+def test_a_chunk_that_cannot_be(size: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with (
+        raw_serving(saying(head + size + b"\r\nbody")) as server,
+        limited(total_timeout=60) as module,
+        pytest.raises(etseg.DownloadError),
+    ):
+        module.forward(server.url)
 
 
 def test_read_timeout(server: Server) -> None:
