@@ -48,7 +48,7 @@ def failure_of(error: Exception, url: str, code: ErrorCode) -> DownloadError | P
         if isinstance(error, ValueError) or type(error).__name__ == "InvalidURL":
             return failure_of(ValueError(), url, code)
         return PassingError(f"{shown(url)} failed: {_reason(error)}", code)
-    if isinstance(error, OverflowError):  # a chunk of more bytes than there are numbers for
+    if isinstance(error, OverflowError):  # a chunk of fewer bytes than none, by far
         return PassingError(f"{shown(url)} failed: {_reason(error)}", code)
     return None
 
