@@ -19,8 +19,20 @@ from .guard import keep_apart, what_is_read
 from .inputs import Photos
 
 #: The option of each kind of output.
-OPTIONS = {"overlay": "--output", "mask": "--mask", "arrays": "--npz"}
+OPTIONS = {
+    "overlay": "--output",
+    "cutout": "--cutout",
+    "composed": "--cutout",  # with --background
+    "mask": "--mask",
+    "arrays": "--npz",
+}
 
+#: The endings that kinds of files may have where not all do, and why.
+_EXPECTED = {
+    "mask": ((".png",), "; other formats may change the label indices"),
+    "arrays": ((".npz",), ""),
+    "cutout": ((".png", ".webp"), ", which can be transparent"),
+}
 _FILES = IMAGE_ENDINGS | {".npz"}
 _JPEG = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 
@@ -142,20 +154,19 @@ def _wrong_folder(value: str) -> str | None:
 
 
 def _wrong_file(kind: str, value: str) -> str | None:
-    expected = {"mask": ".png", "arrays": ".npz"}.get(kind)
+    expected, why = _EXPECTED.get(kind, ((), ""))
     if not value:
         return "is no file"
-    if expected is None or Path(value).suffix.lower() == expected:
+    if not expected or Path(value).suffix.lower() in expected:
         return None
-    why = "; other formats may change the label indices" if kind == "mask" else ""
-    return f"does not end in {expected}{why}; a folder ends with a slash"
+    return f"does not end in {' or '.join(expected)}{why}; a folder ends with a slash"
 
 
 def _ending(place: Path, kind: str) -> str:
     if kind == "arrays":
         return ".npz"
     # Photographs in PNG are large, and slow to write.
-    return ".jpg" if kind == "overlay" and place.suffix.lower() in _JPEG else ".png"
+    return ".jpg" if kind in ("overlay", "composed") and place.suffix.lower() in _JPEG else ".png"
 
 
 def _short(place: Path, ending: str) -> Path:

@@ -22,19 +22,10 @@ if TYPE_CHECKING:
 
     from etseg._results.made import Timings
 
+    from .shares import Share
+
 #: A line of a batch names no more labels than these, and those that were asked for.
 _MOST = 4
-
-
-@dataclass(frozen=True)
-class Share:
-    """Of one label in one photo."""
-
-    label: str
-    index: int
-    pixels: int
-    share: float
-    mean: float | None  # of its probability, if it was asked for
 
 
 @dataclass(frozen=True)
@@ -73,11 +64,16 @@ class Item:
                     "pixels": share.pixels,
                     "share": share.share,
                     "mean_probability": share.mean,
+                    "box": share.box,
+                    "rle": share.rle,
                 }
                 for share in self.shares
             ],
             "timings_ms": {stage: getattr(self.timings, stage) / 1e6 for stage in stages},
-            "written": {kind: str(path) for kind, path in self.written.items()},
+            "written": {
+                "cutout" if kind == "composed" else kind: str(path)
+                for kind, path in self.written.items()
+            },
         }
 
     def reason(self) -> str:

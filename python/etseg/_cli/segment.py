@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from etseg._threads import set_num_threads
@@ -17,6 +19,7 @@ _EPILOG = """\
 Examples:
   etseg segment me.jpg -o painted.png
   etseg segment photos -r -o painted/ --mask masks/
+  etseg segment me.jpg --cutout me-on-white.jpg --background white
   etseg segment 'photos/**/*.jpg' --json > shares.jsonl
 
 Folders give the image files in them that are not hidden; so do patterns in
@@ -35,9 +38,11 @@ Fields of --json:
   model       its name, or file
   width, height   of the photo as a person sees it, in pixels
   labels      a list, largest first: {label, index, pixels, share,
-              mean_probability (of --classes, else null)}
+              mean_probability (of --classes, else null),
+              box: [x0, y0, x1, y1], half-open, or null,
+              rle: {size, counts}, as COCO's tools read it, or null}
   timings_ms  {decode, preprocess, inference, postprocess, total}
-  written     paths: {overlay, mask, arrays}, those that were asked for
+  written     paths: {overlay, cutout, mask, arrays}, those asked for
 
 \b
 Exit status: 0 all done; 1 a photo or the model could not be used, the other
@@ -69,6 +74,24 @@ SIGTERM, 129 by SIGHUP: no file is left half-written.
     "of grey for more than 256 labels).",
 )
 @click.option(
+    "--mask-of",
+    metavar="LABEL",
+    help="In --mask, 255 where this label is, and 0 elsewhere, instead of label indices.",
+)
+@click.option(
+    "--cutout",
+    type=click.Path(readable=False),
+    metavar="FILE|FOLDER",
+    help="Write the photo with nothing but --classes, or all but the background; transparent "
+    "elsewhere.",
+)
+@click.option(
+    "--background",
+    metavar="COLOUR|IMAGE|blur",
+    help="Put this behind what is cut out: a name or #rrggbb, a picture, or the photo out of "
+    "focus.",
+)
+@click.option(
     "--npz",
     type=click.Path(readable=False),
     metavar="FILE|FOLDER",
@@ -88,8 +111,24 @@ SIGTERM, 129 by SIGHUP: no file is left half-written.
     "--classes",
     default="",
     metavar="A,B",
-    help="Also report the mean probability of these labels.",
+    help="Paint, write and list these labels alone, with their mean probabilities. In --mask, "
+    "all else is the background, or 255 where the model has none.",
 )
+@click.option(
+    "--palette",
+    default="voc",
+    show_default=True,
+    metavar="NAME|A=RED,B=BLUE",
+    help="Colours: voc, colorblind, or of labels by name, which paints those alone.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="How much of the colour is in the paint.",
+)
+@click.option("--legend", is_flag=True, help="Write the names of the labels on the picture.")
 @click.option(
     "--no-resize", is_flag=True, help="Keep the model's output size for --mask and --npz."
 )
@@ -113,10 +152,16 @@ def segment(
     photos: tuple[str, ...],
     output: str | None,
     mask: str | None,
+    mask_of: str | None,
+    cutout: str | None,
+    background: str | None,
     npz: str | None,
     recursive: bool,
     model_name: str,
     classes: str,
+    palette: str,
+    alpha: float,
+    legend: bool,
     no_resize: bool,
     concurrency: int | None,
     threads: int | None,
@@ -127,22 +172,54 @@ def segment(
 
     Prints each label's share of the pixels; of a single photo also how long each stage took.
     """
+    _fit_together(mask, mask_of, cutout, background)
     found = collect(photos, recursive)
     model = model_of(model_name)
-    own = [str(path)] if isinstance(model, str) and (path := path_of(model)) else []
-    targets = plan(found, {"overlay": output, "mask": mask, "arrays": npz}, own)
+    read = [str(path) for name in (model, background) if (path := _file(name)) is not None]
+    cut = "cutout" if background is None else "composed"
+    targets = plan(found, {"overlay": output, cut: cutout, "mask": mask, "arrays": npz}, read)
     say_what_is_left_out(found, targets, quiet)
-    wanted = [name.strip() for name in classes.split(",") if name.strip()]
     # Imported here: `etseg --help` needs no OpenCV.
+    from .wishes import backdrop_of, wishes_of
     from .work import Work
 
     with reported():
         if threads is not None:
             set_num_threads(threads)
+        backdrop = backdrop_of(background)
         module = loaded(model, model_name, concurrency, len(found.found), quiet)
-        work = Work(module, model_name, found.found, wanted, not no_resize, targets)
+        wishes = wishes_of(
+            module,
+            [name.strip() for name in classes.split(",") if name.strip()],
+            palette,
+            alpha=alpha,
+            legend=legend,
+            mask_of=mask_of,
+            backdrop=backdrop,
+            cuts=cutout is not None,
+            resize=not no_resize,
+            in_full=as_json,
+        )
+        work = Work(module, model_name, found.found, wishes, targets)
     with work:
         if found.many:
             tell_many(work, found, as_json, quiet)
         else:
             tell_one(work, as_json, quiet)
+
+
+def _fit_together(
+    mask: str | None, mask_of: str | None, cutout: str | None, background: str | None
+) -> None:
+    """Options that say how something is written need the one that says where."""
+    for how, where, name, needed in (
+        (mask_of, mask, "--mask-of", "--mask"),
+        (background, cutout, "--background", "--cutout"),
+    ):
+        if how is not None and where is None:
+            raise click.UsageError(f"{name} needs {needed}, which says where to write")
+
+
+def _file(source: object) -> Path | None:
+    """The file here that a model or background is, if it is one."""
+    return path_of(source) if isinstance(source, str) else None

@@ -5,11 +5,10 @@ Imports OpenCV, which the command does only when there is something to segment.
 
 from __future__ import annotations
 
-import math
 import os
 import queue
 import threading
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -22,13 +21,14 @@ import numpy.typing as npt
 from etseg._errors import EtsegError, FileWriteError, OutOfMemoryError
 from etseg._images.source import source_of
 from etseg._module import ImageSegmentationModule
-from etseg._results.encoding import write_image
 from etseg._results.result import SegmentationResult
-from etseg._writing import FileId, write_whole
 
 from .inputs import Photo
 from .outputs import Plan
-from .report import Item, Share
+from .report import Item
+from .shares import shares_of
+from .wishes import Wishes
+from .writing import write
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
@@ -51,20 +51,20 @@ class Work:
         module: ImageSegmentationModule,
         model: str,
         photos: Sequence[Photo],
-        classes: Sequence[str],
-        resize: bool,
+        wishes: Wishes,
         plan: Plan,
     ) -> None:
         self._module = module
         self._model = model
         self._photos = photos
+        self._wishes = wishes
         self._plan = plan
         self._keep = set(plan.inputs)  # and what we have written
         # Who paints over a photo needs all of it. Else large files are decoded in part.
         sources: Iterable[object] = (photo.source for photo in photos)
-        if "overlay" in plan.paths:
+        if {"overlay", "cutout", "composed"} & plan.paths.keys():
             sources = map(Whole, sources)
-        self._stream = module.map(sources, classes, resize, on_error="yield")
+        self._stream = module.map(sources, wishes.asked, wishes.resize, on_error="yield")
         self._finishers = ThreadPoolExecutor(_cores(), "etseg.finish")
         self._room = threading.Semaphore(2 * _cores())
         self._begun: queue.Queue[Future[Item] | None] = queue.Queue()
@@ -138,16 +138,18 @@ class Work:
         if isinstance(outcome, EtsegError):
             return Item(name, outcome)
         written = self._plan.of(index)
+        wishes = self._wishes
         try:
+            wishes.restrict(outcome.argmax)
             for kind, path in written.items():
                 if kind in self._plan.folders:
                     _make_folder(path.parent)
-                self._keep.add(_write(kind, path, outcome, self._keep))
+                self._keep.add(write(kind, path, outcome, wishes, self._keep))
             return Item(
                 name,
                 model=self._model,
                 size=outcome.image_size,
-                shares=_shares(outcome),
+                shares=shares_of(outcome, wishes),
                 timings=outcome.timings,
                 written=written,
             )
@@ -155,16 +157,6 @@ class Work:
             return Item(name, error)
         except MemoryError:
             return Item(name, OutOfMemoryError(f"{name}: its results do not fit into memory"))
-
-
-def _write(kind: str, path: Path, result: SegmentationResult, keep: Container[FileId]) -> FileId:
-    if kind == "overlay":
-        bgr = np.ascontiguousarray(result.overlay(outline=True)[..., ::-1])
-        return write_image(path, bgr, keep)
-    if kind == "mask" and len(result.labels) - 1 > 256:  # a palette has no more colours
-        return write_image(path, result.argmax.astype(np.uint16), keep)
-    as_kind: Any = kind
-    return write_whole(path, lambda file: result.save(file, kind=as_kind), keep)
 
 
 class Whole:
@@ -187,19 +179,6 @@ class Whole:
             array, bgr, _ = source_of(self._source).pixels(None)
             self._array = array[..., 2::-1] if bgr and array.ndim == 3 else array
         return self._array
-
-
-def _shares(result: SegmentationResult) -> list[Share]:
-    """Of the labels that are there, and of those that were asked for; the largest first."""
-    shares = []
-    for label, area in result.areas().items():
-        asked = label in result
-        if area.pixels or asked:
-            mean = float(np.mean(result[label])) if asked else None
-            if mean is not None and not math.isfinite(mean):
-                mean = None  # JSON has no NaN
-            shares.append(Share(label.name, int(label), area.pixels, area.share, mean))
-    return sorted(shares, key=lambda share: -share.pixels)
 
 
 def _make_folder(folder: Path) -> None:

@@ -42,9 +42,14 @@ _LARGEST = {
 
 
 def write_image(path: Path, image: npt.NDArray[Any], keep: Container[FileId] = ()) -> FileId:
-    """Writes an image (H, W) or (H, W, 3), blue first, in the format that the path's ending says.
+    """Writes an image in the format that the path's ending says.
 
     Whole or not at all, as :func:`write_whole` does, whose `keep` and result this has.
+
+    Args:
+        path: of the file.
+        image: (H, W), (H, W, 3) or (H, W, 4), blue first.
+        keep: see there.
 
     Raises:
         InvalidUserInputError: no format that we write has that ending.

@@ -16,6 +16,7 @@ from etseg._labels import Label
 from . import composing, notebook, pictures, rle, saving
 from .checks import needs_memory, within
 from .describing import described
+from .legend import add_legend
 from .made import Made
 from .maps import Maps, remake
 from .palettes import Palette
@@ -155,6 +156,7 @@ class SegmentationResult(Maps):
         palette: Palette = "voc",
         *,
         outline: bool = False,
+        legend: bool = False,
     ) -> Image:
         """The image with its labels painted over it: uint8 (H, W, 3), red first, image-sized.
 
@@ -167,6 +169,8 @@ class SegmentationResult(Maps):
             alpha: of the colours, 0..1.
             palette: as for :meth:`colorize`.
             outline: whether to draw a white line between labels.
+            legend: whether to write the names of the labels that are painted at the top left, with
+                their colours; the largest first.
 
         Raises:
             InvalidUserInputError: no image is at hand (a URL is not downloaded again, an open
@@ -177,7 +181,12 @@ class SegmentationResult(Maps):
         alpha = within("alpha", alpha, 1.0)
         table, indices = self._made.colours(palette), self._made.image_indices()
         rgb = self._made.image_pixels(image)
-        return pictures.painted(rgb, indices, table, alpha, bool(outline))
+        picture = pictures.painted(rgb, indices, table, alpha, bool(outline))
+        if legend:
+            found = sorted(self.areas().items(), key=lambda item: -item[1].pixels)
+            shown = [one for one, area in found if area.pixels and table.painted[one]]
+            add_legend(picture, [(one.name, table.rgb[one]) for one in shown])
+        return picture
 
     @needs_memory("a picture")
     def cutout(self, label: Labelled = None, image: object = None) -> Image:

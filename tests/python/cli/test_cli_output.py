@@ -64,17 +64,18 @@ def test_json_of_one_photo(photos: Path, selfie: Any) -> None:
     ]  # fmt: skip
     assert 0 < item["timings_ms"]["inference"] < item["timings_ms"]["total"]
     result = selfie.forward(photos / "photos" / "a.jpg", ["BACKGROUND"], resize=True)
-    areas = result.areas()
-    mean = float(result["BACKGROUND"].mean())
+    area = result.areas()["BACKGROUND"]
+    # Of the labels that were chosen alone.
     assert item["labels"] == [
         {
-            "label": label.name,
-            "index": int(label),
-            "pixels": areas[label].pixels,
-            "share": areas[label].share,
-            "mean_probability": pytest.approx(mean) if label.name == "BACKGROUND" else None,
+            "label": "BACKGROUND",
+            "index": 1,
+            "pixels": area.pixels,
+            "share": area.share,
+            "mean_probability": pytest.approx(float(result["BACKGROUND"].mean())),
+            "box": list(result.boxes()["BACKGROUND"]),
+            "rle": result.to_coco_rle("BACKGROUND"),
         }
-        for label in sorted(areas, key=lambda label: -areas[label].pixels)
     ]
 
 
@@ -337,7 +338,7 @@ def test_help_lists_the_commands_in_order(tmp_path: Path) -> None:
     [
         ("etseg se", {"plain,segment"}),
         ("etseg cache cl", {"plain,clear"}),
-        ("etseg segment a.jpg --mas", {"plain,--mask"}),
+        ("etseg segment a.jpg --mas", {"plain,--mask", "plain,--mask-of"}),
         (
             "etseg segment a.jpg --model selfie-segmentation-",
             {"plain,selfie-segmentation-landscape"},

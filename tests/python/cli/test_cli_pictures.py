@@ -1,0 +1,221 @@
+"""What `etseg segment` paints, cuts out and writes, as its options say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import etseg
+from etseg._cli import main
+from etseg._results.legend import add_legend
+from programs import picture, program
+
+Array = npt.NDArray[Any]
+
+
+@pytest.fixture
+def photo(tmp_path: Path, photo_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A copy of the photograph in the working directory."""
+    (tmp_path / "a.jpg").write_bytes(photo_path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return "a.jpg"
+
+
+def segment(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["segment", *map(str, arguments)])
+
+
+def done(*arguments: object) -> str:
+    ended = segment(*arguments)
+    assert (ended.exit_code, ended.stderr) == (0, ""), ended.output
+    return ended.stdout
+
+
+def read(path: str) -> Array:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture
+def many(photo: str) -> etseg.SegmentationResult:
+    """What a program with 21 labels makes of the photo."""
+    with etseg.ImageSegmentationModule() as module:
+        module.load(program("logits_c21"))
+        return module.forward(read(photo), resize=True)  # in full, as for a picture
+
+
+#: The options for that program.
+MANY = ("--model", program("logits_c21"))
+
+
+# --classes.
+
+
+def test_classes_are_painted_written_and_listed_alone(
+    photo: str, many: etseg.SegmentationResult
+) -> None:
+    ranked = sorted(many.areas().items(), key=lambda item: -item[1].pixels)
+    chosen = [label for label, _ in ranked if label != 0][:2]
+    names = ",".join(label.name for label in chosen)
+    text = done(photo, *MANY, "--classes", names, "-o", "o.png", "--mask", "m.png", "--json")
+    listed = json.loads(text)["labels"]
+    assert [item["label"] for item in listed] == [label.name for label in chosen]
+    assert [item["pixels"] for item in listed] == [many.areas()[one].pixels for one in chosen]
+    there = np.isin(many.argmax, chosen)
+    np.testing.assert_array_equal(read("m.png"), np.where(there, many.argmax, 0))
+    overlay, image = read("o.png").astype(int), read(photo).astype(int)
+    away = Image.fromarray(there).filter(_near())
+    np.testing.assert_array_equal(overlay[~np.asarray(away)], image[~np.asarray(away)])
+    assert (overlay[there] != image[there]).any(axis=1).mean() > 0.9
+
+
+def _near() -> Any:
+    from PIL import ImageFilter
+
+    return ImageFilter.MaxFilter(9)  # outlines are on both sides
+
+
+def test_where_there_is_no_background_the_rest_is_255(photo: str, tmp_path: Path) -> None:
+    model = ("--model", program("logits_c3"))
+    done(photo, *model, "--mask", "all.png")
+    whole = read("all.png")
+    (label,) = np.unique(whole)[:1]
+    done(photo, *model, "--classes", f"CLASS_{label}", "--mask", "m.png", "-o", "o.png")
+    np.testing.assert_array_equal(read("m.png"), np.where(whole == label, label, 255))
+    wide = ("--model", program("logits_c300"))
+    done(photo, *wide, "--mask", "all16.png")
+    whole = read("all16.png")
+    label = np.bincount(whole.ravel()).argmax()
+    done(photo, *wide, "--classes", f"CLASS_{label}", "--mask", "m16.png")
+    np.testing.assert_array_equal(read("m16.png"), np.where(whole == label, label, 65535))
+    assert tmp_path.is_dir()
+
+
+def test_a_class_that_is_nowhere_is_listed(photo: str) -> None:
+    (item,) = json.loads(done(photo, *MANY, "--classes", "TVMONITOR", "--json"))["labels"]
+    assert (item["pixels"], item["box"], item["rle"]) == (0, None, None)
+    assert item["mean_probability"] > 0
+
+
+# --mask-of.
+
+
+def test_a_mask_of_one_label_is_black_and_white(photo: str, selfie: Any) -> None:
+    done(photo, "--mask", "m.png", "--mask-of", "person")
+    mask = read("m.png")
+    there = selfie.forward(photo, resize=True).mask("PERSON")
+    np.testing.assert_array_equal(mask, np.where(there, 255, 0))
+    np.testing.assert_array_equal(mask > 0, there)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--mask-of", "PERSON"], 2, ("--mask-of needs --mask",)),
+        (["--mask", "m.png", "--mask-of", "CAT"], 1, ("'CAT'", "SELFIE, BACKGROUND")),
+        (["--mask", "m.png", "--mask-of", "ARGMAX"], 2, ("--mask-of", "'ARGMAX'")),
+        (["--mask", "m.png", "--mask-of", "PERSON", "--classes", "BACKGROUND"], 2, ("--classes",)),
+        (["--background", "white"], 2, ("--background needs --cutout",)),
+        (["--cutout", "c.jpg"], 2, ("'c.jpg'", ".png or .webp", "transparent")),
+        (["--cutout", "c.jpg", "--background", "nowhere.png"], 1, ("nowhere.png",)),
+        (["--cutout", "a.jpg", "--background", "white"], 2, ("'a.jpg'", "written over")),
+        (["--cutout", "c.png", "--background", "b.png", "--mask", "b.png"], 2, ("'b.png'",)),
+        (["-o", "o.png", "--palette", "loud"], 2, ("--palette", "'loud'", "colorblind")),
+        (["-o", "o.png", "--palette", "PERSON=loud"], 1, ("'PERSON'", "'loud'")),
+        (["-o", "o.png", "--palette", "CAT=red"], 1, ("'CAT'",)),
+        (["-o", "o.png", "--alpha", "1.5"], 2, ("--alpha", "1.5")),
+    ],
+)
+def test_what_cannot_be_meant(
+    arguments: list[str], status: int, words: tuple[str, ...], photo: str
+) -> None:
+    Image.fromarray(picture()).save("b.png")
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
+    ended = segment(photo, *arguments)
+    assert (ended.exit_code, ended.stdout) == (status, ""), ended.output
+    assert all(word in " ".join(ended.stderr.split()) for word in words), ended.stderr
+    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
+
+
+# --cutout and --background.
+
+
+def test_a_cutout_is_the_results(photo: str, selfie: Any, many: etseg.SegmentationResult) -> None:
+    done(photo, "--cutout", "c.png")
+    result = selfie.forward(read(photo), ["BACKGROUND"], resize=True)
+    np.testing.assert_array_equal(read("c.png"), result.cutout())
+    label = next(one for one in many.present_labels() if one != 0)
+    done(photo, *MANY, "--cutout", "l.png", "--classes", label.name)
+    with etseg.ImageSegmentationModule() as module:
+        module.load(program("logits_c21"))
+        expected = module.forward(read(photo), [label], resize=True).cutout(label)
+    np.testing.assert_array_equal(read("l.png"), expected)
+
+
+@pytest.mark.parametrize("background", ["white", "#102030", "blur", "b.png"])
+def test_a_cutout_on_a_background(background: str, photo: str, selfie: Any) -> None:
+    Image.fromarray(picture()).save("b.png")
+    done(photo, "--cutout", "c.png", "--background", background)
+    result = selfie.forward(read(photo), ["BACKGROUND"], resize=True)
+    np.testing.assert_array_equal(read("c.png"), result.replace_background(background))
+
+
+def test_cutouts_of_many_photos(photo: str) -> None:
+    Path("in").mkdir()
+    Path(photo).rename("in/a.jpg")
+    assert "in/a.jpg" in done("in", "--cutout", "out")
+    assert read("out/a.png").shape == (512, 512, 4)
+    text = done("in", "--cutout", "out", "--background", "white", "--json")
+    assert json.loads(text)["written"] == {"cutout": "out/a.jpg"}
+    assert read("out/a.jpg").shape == (512, 512, 3)
+
+
+# --palette, --alpha, --legend.
+
+
+def test_paint(photo: str, selfie: Any) -> None:
+    result = selfie.forward(read(photo), resize=True)
+    for arguments, options in (
+        (["--palette", "colorblind"], {"palette": "colorblind"}),
+        (["--palette", "PERSON=#ff0000", "--alpha", "0.8"],
+         {"palette": {"PERSON": "#ff0000"}, "alpha": 0.8}),
+        (["--palette", "BACKGROUND=white, PERSON=red"],
+         {"palette": {"BACKGROUND": "white", "PERSON": "red"}}),
+        (["--legend"], {"legend": True}),
+    ):  # fmt: skip
+        done(photo, "-o", "o.png", *arguments)
+        expected = result.overlay(outline=True, **options)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(read("o.png"), expected)
+
+
+def test_a_mask_has_the_palettes_colours(photo: str) -> None:
+    done(photo, "--mask", "m.png", "--palette", "PERSON=#0a141e")
+    with Image.open("m.png") as mask:
+        assert mask.getpalette()[:6] == [10, 20, 30, 0, 0, 0]
+
+
+def test_a_legend_names_what_is_painted(selfie: Any, photo_path: Path) -> None:
+    result = selfie.forward(photo_path, resize=True)
+    plain, named = result.overlay(), result.overlay(legend=True)
+    changed = np.argwhere((plain != named).any(axis=2))
+    assert len(changed) > 200
+    assert changed.max(axis=0)[0] < 60  # one line, at the top left
+    assert changed.max(axis=0)[1] < 256
+    colour = result.colorize()[result.mask("PERSON")][0, :3]
+    assert (named[:60, :60] == colour).all(axis=2).any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 300), (300, 5), (40, 40), (2000, 3000)])
+def test_a_legend_fits_into_any_picture(size: tuple[int, int]) -> None:
+    image = np.zeros((*size, 3), np.uint8)
+    colour = np.array([200, 100, 0], np.uint8)
+    add_legend(image, [("\u00e4 long name of a label", colour)] * 40)
+    assert image.shape == (*size, 3)
+    assert image.any() == (min(size) >= 40 or size == (300, 5))
