@@ -63,6 +63,54 @@ static inline void stream(T* to, V v) {
 static inline void end_streams() {}
 #endif
 
+// Lanes I of a and b, b's counted after a's. __builtin_shufflevector came to GCC with 12.
+template <int... I>
+static inline F32 shuffle(F32 a, F32 b) {
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(a, b, I...);
+#else
+  return __builtin_shuffle(a, b, I32{I...});
+#endif
+}
+
+// Lane i of the result is v[index[i]]. GCC has it for all vectors, clang none but the instructions'
+// own names.
+static inline F32 permute(F32 v, I32 index) {
+#if __has_builtin(__builtin_shuffle)
+  return __builtin_shuffle(v, index);
+#elif defined(__AVX512F__)
+  return __builtin_ia32_permvarsf512(v, index);
+#elif defined(__AVX2__)
+  return __builtin_ia32_permvarsf256(v, index);
+#else
+  F32 permuted = {};
+  for (int i = 0; i < kLanes; ++i) permuted[i] = v[index[i]];
+  return permuted;
+#endif
+}
+
+// Both halves of a vector, as vectors, in place of intrinsics: compilers make moves of registers of
+// them, or none.
+template <typename Half, typename Whole>
+static inline Half low_half(Whole v) {
+  Half half;
+  __builtin_memcpy(&half, &v, sizeof half);
+  return half;
+}
+template <typename Half, typename Whole>
+static inline Half high_half(Whole v) {
+  Half half;
+  __builtin_memcpy(&half, reinterpret_cast<const char*>(&v) + sizeof half, sizeof half);
+  return half;
+}
+template <typename Whole, typename Half>
+static inline Whole join(Half low, Half high) {
+  Whole v;
+  __builtin_memcpy(&v, &low, sizeof low);
+  __builtin_memcpy(reinterpret_cast<char*>(&v) + sizeof low, &high, sizeof high);
+  return v;
+}
+
 static inline F32 broadcast(float x) { return F32{} + x; }
 static inline F32 max(F32 a, F32 b) { return a > b ? a : b; }
 static inline F32 min(F32 a, F32 b) { return a < b ? a : b; }

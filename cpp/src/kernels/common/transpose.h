@@ -6,11 +6,6 @@
 
 namespace etseg::ETSEG_ISA_NAMESPACE {
 
-template <int... I>
-static inline F32 shuffle(F32 a, F32 b) {
-  return __builtin_shufflevector(a, b, I...);
-}
-
 // Interleaves of single and of paired elements inside each 128 bits: one instruction everywhere.
 #if defined(__AVX512F__)
 static inline F32 zip_low(F32 a, F32 b) {
@@ -97,11 +92,7 @@ static inline void load_transposed(const float* from, std::int64_t pitch, F32 (&
     const int first = i / 4 * 8 + i % 4;
     const Half a = load<Half>(from + first * pitch);
     const Half b = load<Half>(from + (first + 4) * pitch);
-#if defined(__AVX512F__)
-    rows[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-#else
-    rows[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
-#endif
+    rows[i] = join<F32>(a, b);
   }
 #if defined(__AVX512F__)
   F32 w[kNarrow];

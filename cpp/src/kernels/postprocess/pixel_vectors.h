@@ -12,17 +12,17 @@ inline constexpr float kNaN = __builtin_nanf("");
 
 // The bits that are set in any lane.
 static inline std::uint32_t any_bits(I32 v) {
+  using Half [[maybe_unused]] = std::int32_t __attribute__((vector_size(32)));
+  using Quarter = std::int32_t __attribute__((vector_size(16)));
 #if defined(__AVX512F__)
-  const auto half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) |
-                    __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  const Half half = low_half<Half>(v) | high_half<Half>(v);
 #else
-  const auto half = v;
+  const I32 half = v;
 #endif
 #if defined(__AVX2__)
-  const auto quarter = __builtin_shufflevector(half, half, 0, 1, 2, 3) |
-                       __builtin_shufflevector(half, half, 4, 5, 6, 7);
+  const Quarter quarter = low_half<Quarter>(half) | high_half<Quarter>(half);
 #else
-  const auto quarter = half;
+  const Quarter quarter = half;
 #endif
   using I64 = long long __attribute__((vector_size(16)));
   const I64 pair = (I64)quarter;

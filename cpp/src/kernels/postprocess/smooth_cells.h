@@ -74,7 +74,7 @@ class CellVector {
     if (!at_edge_) return {left, load<F32>(row + first_ + 1)};
     I32 next;
     for (int i = 0; i < kLanes; ++i) next[i] = i + 1 < kLanes ? i + 1 : i;
-    return {left, __builtin_shuffle(left, next)};
+    return {left, permute(left, next)};
   }
   Pair below(const Pair& tops, const float* row) const {
     __builtin_prefetch(row + first_ + 2 * kLanes);  // as line_of_class() does

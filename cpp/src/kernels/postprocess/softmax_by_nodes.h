@@ -81,9 +81,8 @@ static inline void write_smooth_block(const UpsampleArgs& args, const UpsampleBa
     write_polynomials(args, band, block, p, row_factors, scratch,
                       [cell](const float* row) { return broadcast(row[cell]); });
   } else if (block.one_vector) {
-    write_polynomials(args, band, block, p, row_factors, scratch, [cells](const float* row) {
-      return __builtin_shuffle(load<F32>(row), cells);
-    });
+    write_polynomials(args, band, block, p, row_factors, scratch,
+                      [cells](const float* row) { return permute(load<F32>(row), cells); });
   } else {
     write_polynomials(args, band, block, p, row_factors, scratch,
                       [cells](const float* row) { return gather(row, cells); });

@@ -47,8 +47,8 @@ static inline F32 interpolate_row(const float* row, const ColumnBlock& block) {
   F32 left, right;
   if (block.one_vector) {
     const F32 source = load<F32>(row + block.base);
-    left = __builtin_shuffle(source, block.left);
-    right = __builtin_shuffle(source, block.right);
+    left = permute(source, block.left);
+    right = permute(source, block.right);
   } else {
     left = gather(row, block.left);
     right = gather(row, block.right);
