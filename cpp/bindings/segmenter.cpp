@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,9 +40,30 @@ Resample resample_from(const std::string& name) {
       {Code::kInvalidConfig, "resample is '" + name + "'; expected 'bilinear' or 'antialias'"});
 }
 
+using Size = std::pair<std::int64_t, std::int64_t>;  // height, width
+
+LogitsGrid grid_from(const std::string& name, const std::optional<Size>& size) {
+  if (name == "half-pixel" && !size) return {};
+  if (name == "align-corners" && size) {
+    return {LogitsGridKind::kAlignCorners, size->first, size->second};
+  }
+  if (name == "half-pixel") {
+    throw_as_python({Code::kInvalidConfig, "grid_size is for logits_grid 'align-corners' only"});
+  }
+  if (name == "align-corners") {
+    throw_as_python({Code::kInvalidConfig,
+                     "logits_grid 'align-corners' needs grid_size, the (height, width) that the "
+                     "network's own head would have given its logits"});
+  }
+  throw_as_python({Code::kInvalidConfig,
+                   "logits_grid is '" + name + "'; expected 'half-pixel' or 'align-corners'"});
+}
+
 std::shared_ptr<Segmenter> make_segmenter(LoadedModel& loaded, std::array<float, 3> mean,
                                           std::array<float, 3> std_, const std::string& activation,
-                                          const std::string& resample) {
+                                          const std::string& resample,
+                                          const std::string& logits_grid,
+                                          const std::optional<Size>& grid_size) {
   const InFlight in_flight;
   if (loaded.instances.empty()) {
     throw_as_python({Code::kInvalidState, "this Model belongs to a Segmenter already"});
@@ -49,6 +71,7 @@ std::shared_ptr<Segmenter> make_segmenter(LoadedModel& loaded, std::array<float,
   SegmenterOptions options;
   options.preprocess = {resample_from(resample), mean, std_};
   options.activation = activation_from(activation);
+  options.grid = grid_from(logits_grid, grid_size);
   const Executor& executor = runtime_executor(static_cast<int>(loaded.instances.size()));
   auto instances = std::exchange(loaded.instances, {});  // with the GIL: nobody else gets them
   auto segmenter = without_gil([&] {
@@ -63,7 +86,8 @@ std::shared_ptr<Segmenter> make_segmenter(LoadedModel& loaded, std::array<float,
 }
 
 py::tuple forward(Segmenter& segmenter, const py::array& image, bool bgr, py::array argmax,
-                  const std::vector<std::pair<std::int64_t, py::array>>& probabilities) {
+                  const std::vector<std::pair<std::int64_t, py::array>>& probabilities,
+                  bool own_points) {
   const InFlight in_flight;
   const ImageView view = image_view(image, bgr);
   if (argmax.ndim() != 2) {
@@ -89,6 +113,7 @@ py::tuple forward(Segmenter& segmenter, const py::array& image, bool bgr, py::ar
     planes.push_back({label, static_cast<float*>(memory)});
   }
   target.planes = planes;
+  target.own_points = own_points;
 
   StageTimes times;
   const Status status = without_gil([&] { return segmenter.forward(view, target, times); });
@@ -101,9 +126,11 @@ py::tuple forward(Segmenter& segmenter, const py::array& image, bool bgr, py::ar
 
 void add_segmenter(py::module_& module) {
   py::class_<Segmenter, std::shared_ptr<Segmenter>>(module, "Segmenter")
-      .def(py::init(&make_segmenter), "model"_a, "mean"_a, "std"_a, "activation"_a, "resample"_a)
+      .def(py::init(&make_segmenter), "model"_a, "mean"_a, "std"_a, "activation"_a, "resample"_a,
+           "logits_grid"_a = "half-pixel", "grid_size"_a = std::nullopt)
       .def("empty_maps", &empty_maps, "height"_a, "width"_a, "argmax"_a, "probabilities"_a)
-      .def("forward", &forward, "image"_a, "bgr"_a, "argmax"_a, "probabilities"_a)
+      .def("forward", &forward, "image"_a, "bgr"_a, "argmax"_a, "probabilities"_a,
+           "own_points"_a = false)
       .def("close", [](Segmenter& self) { free_without_gil([&] { self.close(); }); });
 }
 

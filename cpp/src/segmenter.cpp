@@ -25,6 +25,13 @@ Status check_options(const ModelInfo& info, const SegmenterOptions& options) {
             "activation 'softmax' over one output channel is 1 everywhere; use 'sigmoid' for a "
             "logit, or 'none' for a probability"};
   }
+  const LogitsGrid& grid = options.grid;
+  if (grid.kind == LogitsGridKind::kAlignCorners && (grid.head_height < 1 || grid.head_width < 1)) {
+    return {Code::kInvalidConfig, "the logits' grid is 'align-corners' for a head's output of " +
+                                      std::to_string(grid.head_height) + "x" +
+                                      std::to_string(grid.head_width) +
+                                      "; both must be at least 1"};
+  }
   return {};
 }
 
@@ -55,7 +62,7 @@ class Segmenter::Impl {
     for (std::unique_ptr<Model>& model : models) {
       instances_.push_back(std::unique_ptr<Instance>(
           new Instance{std::move(model), Preprocessor(options.preprocess, isa),
-                       Postprocessor(options.activation, isa)}));
+                       Postprocessor(options.activation, isa, options.grid)}));
     }
   }
 

@@ -34,6 +34,8 @@ class Segmenter:
         std: Sequence[float],
         activation: Literal["softmax", "sigmoid", "none"],
         resample: Literal["bilinear", "antialias"],
+        logits_grid: Literal["half-pixel", "align-corners"] = "half-pixel",
+        grid_size: tuple[int, int] | None = None,
     ) -> None: ...
     def empty_maps(
         self, height: int, width: int, argmax: np.dtype[Any], probabilities: int
@@ -44,6 +46,7 @@ class Segmenter:
         bgr: bool,
         argmax: npt.NDArray[np.int32] | npt.NDArray[np.uint8],
         probabilities: Sequence[tuple[int, npt.NDArray[np.float32]]],
+        own_points: bool = False,
     ) -> tuple[int, int, int]: ...
     def close(self) -> None: ...
 

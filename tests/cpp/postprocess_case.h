@@ -142,9 +142,9 @@ struct Errors {
 // Probabilities within `tolerance`; labels equal wherever the twin's lead exceeds `tie`, and at
 // ties the label of a probability that is as good as the greatest.
 inline Errors compare(const Field& field, etseg::Activation activation, const Maps& maps,
-                      double tolerance, double tie) {
+                      double tolerance, double tie, const etseg::LogitsGrid& grid = {}) {
   Errors errors;
-  const SlowPostprocess twin(field.view(), activation, maps.size.height, maps.size.width);
+  const SlowPostprocess twin(field.view(), activation, maps.size.height, maps.size.width, grid);
   for (std::int64_t y = 0; y < maps.size.height; ++y) {
     for (std::int64_t x = 0; x < maps.size.width; ++x) {
       const auto i = static_cast<std::size_t>(y * maps.size.width + x);

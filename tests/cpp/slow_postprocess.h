@@ -20,12 +20,16 @@ struct SlowPixel {
 class SlowPostprocess {
  public:
   SlowPostprocess(const etseg::LogitsView& logits, etseg::Activation activation,
-                  std::int64_t height, std::int64_t width)
-      : logits_(logits), activation_(activation), height_(height), width_(width) {}
+                  std::int64_t height, std::int64_t width, const etseg::LogitsGrid& grid = {})
+      : logits_(logits), activation_(activation), height_(height), width_(width) {
+    const bool corners = grid.kind == etseg::LogitsGridKind::kAlignCorners;
+    head_height_ = corners ? grid.head_height : 0;
+    head_width_ = corners ? grid.head_width : 0;
+  }
 
   SlowPixel at(std::int64_t y, std::int64_t x) const {
-    const Tap ty = tap(y, logits_.height, height_);
-    const Tap tx = tap(x, logits_.width, width_);
+    const Tap ty = tap(y, logits_.height, height_, head_height_);
+    const Tap tx = tap(x, logits_.width, width_, head_width_);
     SlowPixel pixel;
     std::vector<double> v;
     for (std::int64_t c = 0; c < logits_.channels; ++c) {
@@ -82,16 +86,28 @@ class SlowPostprocess {
     std::int64_t low, high;
     double fraction;
   };
-  // The source coordinate (i + 0.5) * in / out - 0.5, in integers of 1 / (2 * out).
-  static Tap tap(std::int64_t i, std::int64_t in, std::int64_t out) {
-    const std::int64_t position =
-        std::clamp<std::int64_t>((2 * i + 1) * in - out, 0, (in - 1) * 2 * out);
-    const std::int64_t low = position / (2 * out);
+  // The coordinate (i + 0.5) * in / out - 0.5, in integers of 1 / (2 * out), clamped.
+  static std::int64_t half_pixel(std::int64_t i, std::int64_t in, std::int64_t out) {
+    return std::clamp<std::int64_t>((2 * i + 1) * in - out, 0, (in - 1) * 2 * out);
+  }
+  // With aligned corners that is the coordinate among the `head` values, whose first and last lie
+  // on the first and the last logit.
+  static Tap tap(std::int64_t i, std::int64_t in, std::int64_t out, std::int64_t head) {
+    std::int64_t position, unit;
+    if (head == 0) {
+      position = half_pixel(i, in, out);
+      unit = 2 * out;
+    } else {
+      position = half_pixel(i, head, out) * (in - 1);
+      unit = 2 * out * std::max<std::int64_t>(head - 1, 1);
+    }
+    const std::int64_t low = position / unit;
     return {low, std::min(low + 1, in - 1),
-            static_cast<double>(position % (2 * out)) / static_cast<double>(2 * out)};
+            static_cast<double>(position % unit) / static_cast<double>(unit)};
   }
 
   etseg::LogitsView logits_;
   etseg::Activation activation_;
   std::int64_t height_, width_;
+  std::int64_t head_height_, head_width_;  // 0: half-pixel centres
 };

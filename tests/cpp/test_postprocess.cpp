@@ -7,6 +7,7 @@
 using etseg::Activation;
 using etseg::Isa;
 using etseg::LabelType;
+using etseg::LogitsGrid;
 using etseg::Postprocessor;
 
 namespace {
@@ -19,11 +20,11 @@ double tie_for(float range) { return 1e-5 * std::max(1.0, static_cast<double>(ra
 // at least `past_caches` bytes are written past the caches.
 void check_case(Isa isa, const Field& field, Activation activation, Size size, LabelType type,
                 const std::vector<std::int64_t>& labels, double tolerance, double tie,
-                std::int64_t past_caches) {
-  Postprocessor runner(activation, isa, past_caches);
+                std::int64_t past_caches, const LogitsGrid& grid) {
+  Postprocessor runner(activation, isa, grid, past_caches);
   Maps serial(size, type, labels);
   CHECK(runner.run(field.view(), serial.target(), etseg::SerialExecutor()).ok());
-  compare(field, activation, serial, tolerance, tie);
+  compare(field, activation, serial, tolerance, tie, grid);
   for (int threads : {1, 2, 3}) {
     // Wherever they lie.
     Maps parallel(size, type, labels, static_cast<std::size_t>(threads == 3 ? 4 : 5 * threads));
@@ -34,9 +35,10 @@ void check_case(Isa isa, const Field& field, Activation activation, Size size, L
 
 // Both ways of writing.
 void check_case(Isa isa, const Field& field, Activation activation, Size size, LabelType type,
-                const std::vector<std::int64_t>& labels, double tolerance, double tie) {
+                const std::vector<std::int64_t>& labels, double tolerance, double tie,
+                const LogitsGrid& grid = {}) {
   for (std::int64_t past_caches : {std::int64_t{0}, std::int64_t{1} << 40}) {
-    check_case(isa, field, activation, size, type, labels, tolerance, tie, past_caches);
+    check_case(isa, field, activation, size, type, labels, tolerance, tie, past_caches, grid);
   }
 }
 

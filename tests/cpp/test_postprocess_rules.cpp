@@ -172,7 +172,7 @@ TEST(non_finite_logits_past_the_caches) {
           field.at(channels - 1, 0, 0) = kNaN;
           field.at(0, 9, 10) = kInfinity;
           field.at(channels / 2, 18, 20) = -kInfinity;
-          Postprocessor runner(activation, isa, 0);
+          Postprocessor runner(activation, isa, {}, 0);
           Maps streamed(target, LabelType::kInt32, {1, 0});
           CHECK(runner.run(field.view(), streamed.target(), ThreadExecutor(2)).ok());
           compare(field, activation, streamed, 2e-6, 1e-5);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -243,11 +244,12 @@ TEST(threads_get_what_a_serial_caller_gets) {
   constexpr int kForwards = 50;
   Record record;
   const ThreadExecutor executor(2);
-  std::vector<Maps> expected(kThreads);
+  std::array<Maps, kThreads> expected;
   {
     const etseg::SerialExecutor serial;
     const auto segmenter = make(record, serial);
-    for (int i = 0; i < kThreads; ++i) CHECK(forward(*segmenter, i, expected[i]).ok());
+    for (int i = 0; i < kThreads; ++i)
+      CHECK(forward(*segmenter, i, expected[static_cast<std::size_t>(i)]).ok());
   }
   CHECK(expected[0] != expected[1]);
   const auto segmenter = make(record, executor);
@@ -257,7 +259,8 @@ TEST(threads_get_what_a_serial_caller_gets) {
     threads.emplace_back([&, i] {
       for (int n = 0; n < kForwards; ++n) {
         Maps maps;
-        if (!forward(*segmenter, i, maps).ok() || maps != expected[i]) ++wrong;
+        if (!forward(*segmenter, i, maps).ok() || maps != expected[static_cast<std::size_t>(i)])
+          ++wrong;
       }
     });
   }
@@ -274,8 +277,9 @@ TEST(as_many_calls_run_as_there_are_instances) {
   const etseg::SerialExecutor executor;
   const auto segmenter = make(record, executor, [] { return Status(); }, kInstances);
   CHECK(record.alive == kInstances);
-  std::vector<Maps> expected(kThreads);
-  for (int i = 0; i < kThreads; ++i) CHECK(forward(*segmenter, i, expected[i]).ok());
+  std::array<Maps, kThreads> expected;
+  for (int i = 0; i < kThreads; ++i)
+    CHECK(forward(*segmenter, i, expected[static_cast<std::size_t>(i)]).ok());
   CHECK(!record.overlapped);
 
   record.close_gate();
@@ -285,7 +289,8 @@ TEST(as_many_calls_run_as_there_are_instances) {
     threads.emplace_back([&, i] {
       for (int n = 0; n < 30; ++n) {
         Maps maps;
-        if (!forward(*segmenter, i, maps).ok() || maps != expected[i]) ++wrong;
+        if (!forward(*segmenter, i, maps).ok() || maps != expected[static_cast<std::size_t>(i)])
+          ++wrong;
       }
     });
   }
@@ -524,6 +529,18 @@ TEST(options_that_do_not_fit_are_refused_and_the_model_freed) {
   CHECK(create(record, 1, Activation::kNone) == Code::kOk);
   CHECK(create(record, 3, Activation::kNone) == Code::kOk);
   CHECK(record.alive == 0 && record.freed == 5);
+}
+
+TEST(a_grid_of_no_size_is_refused) {
+  const etseg::SerialExecutor executor;
+  Record record;
+  for (const auto& [height, width] : {std::pair{0, 5}, {5, 0}, {-1, -1}}) {
+    SegmenterOptions options;
+    options.grid = {etseg::LogitsGridKind::kAlignCorners, height, width};
+    const auto made = Segmenter::create(fakes(record, 1, 3), options, executor);
+    CHECK(made.status().code() == Code::kInvalidConfig);
+  }
+  CHECK(record.alive == 0);
 }
 
 TEST(the_stages_are_timed) {

@@ -1,6 +1,6 @@
 // Stage 3: the model's logits become a label map and the probability maps that were asked for.
 //
-// One rule at every size: logits are upsampled bilinearly (half-pixel centres, edges clamped), then
+// One rule at every size: logits are upsampled bilinearly (logits_grid.h says where they lie), then
 // the activation, then argmax. So ARGMAX is, at every pixel, the argmax of the probability maps, up
 // to float32 ties; ties go to the lowest index. Programs that output probabilities
 // (Activation::kNone) have those upsampled.
@@ -20,6 +20,7 @@
 #include "etseg/activation.h"
 #include "etseg/image.h"
 #include "etseg/isa.h"
+#include "etseg/logits_grid.h"
 #include "etseg/parallel.h"
 #include "etseg/status.h"
 
@@ -42,6 +43,9 @@ struct PostprocessTarget {
   void* argmax = nullptr;  // int32_t or uint8_t [height][width], contiguous; always written
   LabelType argmax_type = LabelType::kInt32;
   std::span<const ProbabilityPlane> planes;  // labels may repeat; memory must not overlap
+  // The maps have the logits' size, and each pixel is a logit: nothing lies between two. So it is
+  // anyway where the sizes are equal, but for a grid of kAlignCorners.
+  bool own_points = false;
 };
 
 // Keeps its scratch memory between calls. One call at a time; distinct objects are independent.
@@ -50,16 +54,18 @@ class Postprocessor {
   // Maps of at least so many bytes are not expected to be found in a cache by whoever reads them.
   static constexpr std::int64_t kPastCaches = std::int64_t{16} << 20;
 
-  // `isa` is out of supported_isas(). Maps of `past_caches` bytes and more, all of a call together,
-  // are written past the caches; results do not depend on it.
-  Postprocessor(Activation activation, Isa isa, std::int64_t past_caches = kPastCaches);
+  // `isa` is out of supported_isas(), `grid` the program's. Maps of `past_caches` bytes and more,
+  // all of a call together, are written past the caches; results do not depend on it.
+  Postprocessor(Activation activation, Isa isa, const LogitsGrid& grid = {},
+                std::int64_t past_caches = kPastCaches);
   ~Postprocessor();
   Postprocessor(Postprocessor&&) noexcept;
   Postprocessor& operator=(Postprocessor&&) noexcept;
 
   // Reads the logits (never writes them: they may lie in the mapped program file) and writes every
   // element of the target's maps. The result does not depend on the executor.
-  // kInvalidUserInput if a size is < 1, a label is out of range or does not fit the label type;
+  // kInvalidUserInput if a size is < 1, not the logits' with own_points, or too large to be counted
+  // in 64 bits on the grid, a label is out of range or does not fit the label type;
   // kInvalidConfig if sigmoid meets more than one channel; kOutOfMemory. On an error nothing has
   // been written.
   Status run(const LogitsView& logits, const PostprocessTarget& target, const Executor& executor);

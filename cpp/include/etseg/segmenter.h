@@ -20,6 +20,7 @@ namespace etseg {
 struct SegmenterOptions {
   PreprocessOptions preprocess;
   Activation activation = Activation::kSoftmax;
+  LogitsGrid grid;  // of the logits, once the model has made them
 };
 
 // Wall-clock time of each stage of one call, in nanoseconds.

@@ -89,10 +89,10 @@ void Postprocessor::Impl::reserve_scratch(std::int64_t channels, std::int64_t wi
   }
 }
 
-void Postprocessor::Impl::upsample(const LogitsView& source, const PostprocessTarget& target,
+void Postprocessor::Impl::upsample(const AxisMap& rows, const AxisMap& columns,
                                    const Executor& executor) {
-  const std::int64_t channels = source.channels;
-  const std::int64_t pixels = source.height * source.width;
+  const std::int64_t channels = logits_.channels;
+  const std::int64_t pixels = rows.source * columns.source;
   const int workers = std::max(executor.concurrency(), 1);
   float* planes = nullptr;
   if (interleaved_ != nullptr) {
@@ -107,7 +107,7 @@ void Postprocessor::Impl::upsample(const LogitsView& source, const PostprocessTa
     grow(active_, (channels + 31) / 32 * logits_.plane_size);
     grow(tops_, pixels);
   }
-  reserve_scratch(channels, source.width, workers);
+  reserve_scratch(channels, columns.source, workers);
 
   std::uint32_t saw = classify(pixels, planes, executor);
   interleaved_ = nullptr;  // planes from here on
@@ -115,26 +115,26 @@ void Postprocessor::Impl::upsample(const LogitsView& source, const PostprocessTa
     saw = classify(pixels, planes, executor);
   }
   const bool has_nonfinite = (saw & kSawNonFinite) != 0;
-  plan_.prepare(source.height, source.width, target.height, target.width, has_nonfinite);
+  plan_.prepare(rows, columns, has_nonfinite);
 
   const bool has_denominator = activation_ == Activation::kSoftmax && channels > 1;
   const std::int64_t bytes_out =
-      target.height * target.width * ((out_.labels_are_uint8 ? 1 : 4) + 4 * out_.plane_count);
+      rows.target * columns.target * ((out_.labels_are_uint8 ? 1 : 4) + 4 * out_.plane_count);
   const UpsampleArgs args = {logits_,
-                             source.width,
+                             columns.source,
                              activation_,
                              labels_.data(),
                              has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
                              tops_.data(),
                              has_nonfinite,
-                             target.width,
+                             columns.target,
                              plan_.left.data(),
                              plan_.right.data(),
                              plan_.x_fraction.data(),
                              plan_.y_fraction.data(),
                              out_,
                              bytes_out >= past_caches_,
-                             cache_lines_known(planes_, target.width)};
+                             cache_lines_known(planes_, columns.target)};
   // Each worker has its scratch. Bands differ much in cost.
   task_shares_.deal(static_cast<std::int64_t>(plan_.bands.size()), workers);
   executor.run(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -11,16 +11,26 @@
 namespace etseg {
 namespace {
 
+// Column indices are 32 bits wide.
+bool fits(std::int64_t n) { return n >= 1 && n <= INT32_MAX - kMaxLanes; }
+
+std::string size_text(std::int64_t height, std::int64_t width) {
+  return std::to_string(height) + "x" + std::to_string(width);
+}
+
 Status validate(Activation activation, const LogitsView& logits, const PostprocessTarget& target) {
-  // Column indices are 32 bits wide.
-  const auto fits = [](std::int64_t n) { return n >= 1 && n <= INT32_MAX - kMaxLanes; };
   if (!fits(logits.channels) || !fits(logits.height) || !fits(logits.width)) {
     return {Code::kInvalidUserInput, "the logits have an empty or an absurdly long dimension"};
   }
   if (!fits(target.height) || !fits(target.width)) {
-    return {Code::kInvalidUserInput, "the result's size is " + std::to_string(target.height) + "x" +
-                                         std::to_string(target.width) +
+    return {Code::kInvalidUserInput, "the result's size is " +
+                                         size_text(target.height, target.width) +
                                          "; both must be between 1 and 2^31"};
+  }
+  if (target.own_points && (target.height != logits.height || target.width != logits.width)) {
+    return {Code::kInvalidUserInput,
+            "maps at the logits' own points must be " + size_text(logits.height, logits.width) +
+                " as they are, not " + size_text(target.height, target.width)};
   }
   if (activation == Activation::kSigmoid && logits.channels != 1) {
     return {Code::kInvalidConfig,
@@ -43,14 +53,45 @@ Status validate(Activation activation, const LogitsView& logits, const Postproce
   return {};
 }
 
+struct AxisMaps {
+  AxisMap rows, columns;
+  bool are_identities() const { return rows.is_identity() && columns.is_identity(); }
+};
+
+Result<AxisMaps> axis_maps(const LogitsGrid& grid, const LogitsView& logits,
+                           const PostprocessTarget& target) {
+  const auto of_axis = [&](std::int64_t head, std::int64_t source, std::int64_t pixels) {
+    return grid.kind == LogitsGridKind::kHalfPixel || fits(head)
+               ? axis_map(grid.kind, head, source, pixels)
+               : std::nullopt;
+  };
+  const auto rows = of_axis(grid.head_height, logits.height, target.height);
+  const auto columns = of_axis(grid.head_width, logits.width, target.width);
+  if (!rows || !columns) {
+    return Status(Code::kInvalidUserInput,
+                  "logits of " + size_text(logits.height, logits.width) + " on a head's grid of " +
+                      size_text(grid.head_height, grid.head_width) + " cannot be enlarged to " +
+                      size_text(target.height, target.width) +
+                      ": every size must be at least 1, and all be small enough together to be "
+                      "counted in 64 bits");
+  }
+  return AxisMaps{*rows, *columns};
+}
+
 }  // namespace
 
-Postprocessor::Impl::Impl(Activation activation, Isa isa, std::int64_t past_caches)
-    : kernels_(kernels_for(isa).postprocess), activation_(activation), past_caches_(past_caches) {}
+Postprocessor::Impl::Impl(Activation activation, Isa isa, const LogitsGrid& grid,
+                          std::int64_t past_caches)
+    : kernels_(kernels_for(isa).postprocess),
+      activation_(activation),
+      grid_(grid),
+      past_caches_(past_caches) {}
 
 Status Postprocessor::Impl::run(const LogitsView& logits, const PostprocessTarget& target,
                                 const Executor& executor) {
   ETSEG_RETURN_IF_ERROR(validate(activation_, logits, target));
+  const Result<AxisMaps> maps = axis_maps(grid_, logits, target);
+  if (!maps.ok()) return maps.status();
   try {
     planes_.clear();
     for (const ProbabilityPlane& plane : target.planes)
@@ -60,10 +101,10 @@ Status Postprocessor::Impl::run(const LogitsView& logits, const PostprocessTarge
     interleaved_ = interleaved ? logits.data : nullptr;
     out_ = {target.argmax, target.argmax_type == LabelType::kUint8, planes_.data(),
             static_cast<std::int64_t>(planes_.size())};
-    if (logits.height == target.height && logits.width == target.width) {
+    if (target.own_points || maps.value().are_identities()) {
       activate(executor);
     } else {
-      upsample(logits, target, executor);
+      upsample(maps.value().rows, maps.value().columns, executor);
     }
   } catch (const std::bad_alloc&) {
     return {Code::kOutOfMemory,
@@ -72,8 +113,9 @@ Status Postprocessor::Impl::run(const LogitsView& logits, const PostprocessTarge
   return {};
 }
 
-Postprocessor::Postprocessor(Activation activation, Isa isa, std::int64_t past_caches)
-    : impl_(std::make_unique<Impl>(activation, isa, past_caches)) {}
+Postprocessor::Postprocessor(Activation activation, Isa isa, const LogitsGrid& grid,
+                             std::int64_t past_caches)
+    : impl_(std::make_unique<Impl>(activation, isa, grid, past_caches)) {}
 Postprocessor::~Postprocessor() = default;
 Postprocessor::Postprocessor(Postprocessor&&) noexcept = default;
 Postprocessor& Postprocessor::operator=(Postprocessor&&) noexcept = default;

@@ -1,5 +1,5 @@
-// What a Postprocessor keeps between calls, and its two ways: maps of the logits' size
-// (at_model_size.cpp) and of any other (at_another_size.cpp).
+// What a Postprocessor keeps between calls, and its two ways: maps whose pixels are the logits'
+// (at_model_size.cpp) and all others (at_another_size.cpp).
 #pragma once
 
 #include <algorithm>
@@ -33,7 +33,7 @@ void grow(std::vector<T>& memory, std::int64_t size) {
 
 class Postprocessor::Impl {
  public:
-  Impl(Activation activation, Isa isa, std::int64_t past_caches);
+  Impl(Activation activation, Isa isa, const LogitsGrid& grid, std::int64_t past_caches);
 
   // As Postprocessor::run().
   Status run(const LogitsView& logits, const PostprocessTarget& target, const Executor& executor);
@@ -44,14 +44,14 @@ class Postprocessor::Impl {
   void activate_interleaved(const Executor& executor);
   void label_interleaved(const Executor& executor);
   // at_another_size.cpp
-  void upsample(const LogitsView& source, const PostprocessTarget& target,
-                const Executor& executor);
+  void upsample(const AxisMap& rows, const AxisMap& columns, const Executor& executor);
   std::uint32_t classify(std::int64_t pixels, float* planes, const Executor& executor);
   bool bring_into_range(std::int64_t count);
   void reserve_scratch(std::int64_t channels, std::int64_t width, int workers);
 
   const PostprocessKernels& kernels_;
   const Activation activation_;
+  const LogitsGrid grid_;
   const std::int64_t past_caches_;
 
   // Of the call.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <numeric>
 
 namespace etseg {
 namespace {
@@ -12,30 +13,52 @@ struct Tap {
   bool beyond;      // outside of the first and the last centre, or on the last
 };
 
-Tap tap_of(std::int64_t i, std::int64_t in, std::int64_t out) {
-  const std::int64_t position = (2 * i + 1) * in - out;  // in units of 1 / (2 * out)
+Tap tap_of(std::int64_t i, const AxisMap& axis) {
+  const std::int64_t position = i * axis.scale + axis.offset;  // in units of 1 / axis.unit
   if (position < 0) return {0, 0.0, true};
-  const std::int64_t low = position / (2 * out);
-  if (low >= in - 1) return {in - 1, 0.0, true};
-  return {low, static_cast<double>(position % (2 * out)) / static_cast<double>(2 * out), false};
+  const std::int64_t low = position / axis.unit;
+  if (low >= axis.source - 1) return {axis.source - 1, 0.0, true};
+  return {low, static_cast<double>(position % axis.unit) / static_cast<double>(axis.unit), false};
 }
 
 }  // namespace
 
-void UpsamplePlan::prepare(std::int64_t height, std::int64_t width, std::int64_t target_height,
-                           std::int64_t target_width, bool exact_rows) {
-  if (height == height_ && width == width_ && target_height == target_height_ &&
-      target_width == target_width_ && exact_rows == exact_rows_) {
-    return;
+std::optional<AxisMap> axis_map(LogitsGridKind kind, std::int64_t head, std::int64_t source,
+                                std::int64_t target) {
+  // With half-pixel centres the head's values are the logits, as if it enlarged nothing.
+  std::int64_t steps = 1, head_steps = 1;
+  if (kind == LogitsGridKind::kHalfPixel) {
+    head = source;
+  } else if (head > 1) {
+    const std::int64_t common = std::gcd(source - 1, head - 1);
+    steps = (source - 1) / common;
+    head_steps = (head - 1) / common;
+  } else {
+    steps = 0;  // torch's choice: one value is the first logit
   }
-  height_ = 0;  // no size, until all is planned
+  // ((2 i + 1) head - target) * steps / (2 target * head_steps)
+  AxisMap map = {source, target, 0, 0, 0};
+  std::int64_t greatest;
+  const bool fits = !__builtin_mul_overflow(2 * head, steps, &map.scale) &&
+                    !__builtin_mul_overflow(head - target, steps, &map.offset) &&
+                    !__builtin_mul_overflow(2 * target, head_steps, &map.unit) &&
+                    !__builtin_mul_overflow(map.scale, target, &greatest) &&
+                    !__builtin_add_overflow(greatest, map.offset, &greatest);
+  if (!fits) return std::nullopt;
+  return map;
+}
+
+void UpsamplePlan::prepare(const AxisMap& rows, const AxisMap& columns, bool exact_rows) {
+  if (rows == rows_ && columns == columns_ && exact_rows == exact_rows_) return;
+  rows_ = {};
+  const std::int64_t target_width = columns.target, target_height = rows.target;
 
   const auto padded = static_cast<std::size_t>(target_width + kMaxLanes);
   left.resize(padded);
   right.resize(padded);
   x_fraction.resize(padded);
   for (std::int64_t i = 0; i < target_width + kMaxLanes; ++i) {
-    const Tap tap = tap_of(std::min(i, target_width - 1), width, target_width);
+    const Tap tap = tap_of(std::min(i, target_width - 1), columns);
     const auto at = static_cast<std::size_t>(i);
     left[at] = static_cast<std::int32_t>(tap.low);
     right[at] = static_cast<std::int32_t>(tap.low + (tap.fraction > 0 ? 1 : 0));
@@ -46,7 +69,7 @@ void UpsamplePlan::prepare(std::int64_t height, std::int64_t width, std::int64_t
   bands.clear();
   for (std::int64_t y = 0; y < target_height;) {
     const auto band_at = [&](std::int64_t row) {
-      const Tap tap = tap_of(row, height, target_height);
+      const Tap tap = tap_of(row, rows);
       y_fraction[static_cast<std::size_t>(row)] = static_cast<float>(tap.fraction);
       const bool alone = tap.beyond || (exact_rows && tap.fraction == 0);
       return UpsampleBand{row, 1, tap.low, tap.low + (alone ? 0 : 1)};
@@ -66,10 +89,8 @@ void UpsamplePlan::prepare(std::int64_t height, std::int64_t width, std::int64_t
     y = end;
   }
 
-  height_ = height;
-  width_ = width;
-  target_height_ = target_height;
-  target_width_ = target_width;
+  rows_ = rows;
+  columns_ = columns;
   exact_rows_ = exact_rows;
 }
 
