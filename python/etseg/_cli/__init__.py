@@ -13,6 +13,7 @@ from .ending import Commands
 from .export import export
 from .resources import cache, fetch, models
 from .segment import segment
+from .serve import serve
 
 _EPILOG = """\
 Answers go to stdout. Progress and notes go to stderr, and only on a terminal, as
@@ -34,5 +35,5 @@ def main(context: click.Context) -> None:
     set_up_streams(context)
 
 
-for command in (segment, batch, models, export, fetch, cache, doctor):
+for command in (segment, batch, models, export, serve, fetch, cache, doctor):
     main.add_command(command)

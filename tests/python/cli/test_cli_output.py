@@ -330,7 +330,7 @@ def test_help_reads_well(words: tuple[str, ...], tmp_path: Path) -> None:
 def test_help_lists_the_commands_in_order(tmp_path: Path) -> None:
     text = commands.run(tmp_path, "--help").stdout
     listed = re.findall(r"^  (\w+)  +[A-Z]", text.partition("Commands:")[2], re.M)
-    assert listed == ["segment", "batch", "models", "export", "fetch", "cache", "doctor"]
+    assert listed == ["segment", "batch", "models", "export", "serve", "fetch", "cache", "doctor"]
 
 
 @pytest.mark.parametrize(

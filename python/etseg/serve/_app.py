@@ -1,0 +1,204 @@
+"""The application: routes, and the way of a request through them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from etseg._errors import EtsegError
+from etseg._threads import get_num_threads
+
+from . import _problem, _urls
+from ._admission import Admission, GoneError
+from ._body import Posted, posted
+from ._metrics import Metrics
+from ._models import Models
+from ._openapi import description
+from ._problem import ProblemError
+from ._settings import Settings
+from ._work import Encoded, Wish, segment
+
+#: Nobody reads it; what a log shows of a client that left.
+_CLIENT_LEFT = 499
+
+access = logging.getLogger("etseg.serve.access")
+logger = logging.getLogger("etseg.serve")
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """An ASGI application that segments what is posted to it.
+
+    ``POST /v1/segment``, ``GET /v1/models``, ``/healthz``, ``/readyz``, ``/metrics``,
+    ``/openapi.json``. Models are loaded when it starts up (the ASGI lifespan); where it is mounted
+    in another application, that one passes its lifespan on, see the guide.
+
+    Args:
+        settings: None for the selfie model, and the defaults of :class:`Settings`.
+
+    Returns:
+        a Starlette application; ``app.state.service.reload()`` loads all models anew.
+    """
+    service = _Service(settings or Settings())
+    app = Starlette(
+        routes=[
+            Route("/v1/segment", service.segment, methods=["POST"]),
+            Route("/v1/models", service.models),
+            Route("/healthz", service.health),
+            Route("/readyz", service.ready),
+            Route("/metrics", service.metrics_text),
+            Route("/openapi.json", service.openapi),
+        ],
+        exception_handlers={
+            ProblemError: _problem.of_problem,
+            EtsegError: _problem.of_etseg,
+            HTTPException: _problem.of_http,
+            Exception: _problem.of_any,
+        },
+        lifespan=service.lifespan,
+    )
+    app.state.service = service
+    return app
+
+
+class _Service:
+    """What the requests of an application share."""
+
+    def __init__(self, settings: Settings) -> None:
+        concurrency = settings.concurrency or get_num_threads()
+        self._settings = settings
+        self._models = Models(settings.models, concurrency, settings.limits)  # type: ignore[arg-type]
+        # One more than instances: it reads and decodes the next image meanwhile.
+        self._running = concurrency + 1
+        self._metrics = Metrics()
+        self._admission: Admission | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._reloading = asyncio.Lock()
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        """Models are there before the first request, and go after the last."""
+        self._admission = Admission(
+            self._running, self._settings.max_waiting, self._settings.deadline
+        )
+        self._threads = ThreadPoolExecutor(self._running, thread_name_prefix="etseg.serve")
+        await self._on_thread(self._models.load)
+        try:
+            yield
+        finally:
+            # The server has waited for the requests that run.
+            self._models.delete()
+            self._threads.shutdown(wait=True, cancel_futures=True)
+
+    async def reload(self) -> None:
+        """Loads all models anew, from where they were; requests go on meanwhile.
+
+        Raises:
+            EtsegError: whatever loading raises; the models that were there stay.
+        """
+        async with self._reloading:
+            await asyncio.to_thread(self._models.load)
+        logger.info("models loaded anew")
+
+    async def segment(self, request: Request) -> Response:
+        """``POST /v1/segment``."""
+        start = time.perf_counter()
+        status, model = 500, "-"
+        stages: Mapping[str, int] = {}
+        try:
+            encoded, model = await self._segmented(request)
+            status, stages = 200, encoded.stages
+            self._metrics.observe(model, stages)
+            return Response(encoded.body, media_type=encoded.media_type)
+        except ProblemError as problem:
+            status = problem.status
+            raise
+        except EtsegError as error:
+            status = _problem.of_etseg(request, error).status_code
+            raise
+        except (GoneError, ClientDisconnect):
+            status = _CLIENT_LEFT
+            return Response(status_code=_CLIENT_LEFT)
+        finally:
+            self._metrics.requests.labels(str(status)).inc()
+            took = (time.perf_counter() - start) * 1e3
+            shown = " ".join(f"{name}={ns / 1e6:.1f}" for name, ns in stages.items())
+            access.info("POST /v1/segment %d %.1f ms model=%s %s", status, took, model, shown)
+
+    async def models(self, _request: Request) -> Response:
+        """``GET /v1/models``."""
+        return JSONResponse({"models": self._models.described()})
+
+    async def health(self, _request: Request) -> Response:
+        """``GET /healthz``: the process answers."""
+        return PlainTextResponse("ok\n")
+
+    async def ready(self, _request: Request) -> Response:
+        """``GET /readyz``: there are models to segment with."""
+        if not self._models.are_loaded:
+            return PlainTextResponse("no model is loaded\n", 503)
+        return PlainTextResponse("ok\n")
+
+    async def metrics_text(self, _request: Request) -> Response:
+        """``GET /metrics``."""
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def openapi(self, _request: Request) -> Response:
+        """``GET /openapi.json``."""
+        names = [model["name"] for model in self._models.described()]
+        return JSONResponse(description(names, self._settings))
+
+    async def _segmented(self, request: Request) -> tuple[Encoded, str]:
+        if self._admission is None:
+            raise ProblemError(503, "the service has not started: its lifespan was not run")
+        sent = await posted(request, self._settings.max_body_bytes, self._settings.body_seconds)
+        wish = Wish.of(sent.options, request.headers.get("accept", ""))
+        name, module = self._models.get(sent.options.get("model"))
+        gone = asyncio.Event()
+        watcher = asyncio.ensure_future(_watch(request, gone))
+        try:
+            async with self._admission.turn(gone):
+                self._count()
+                image = await self._image(sent)
+                return await self._on_thread(partial(segment, name, module, image, wish)), name
+        finally:
+            watcher.cancel()
+            self._count()
+
+    async def _image(self, sent: Posted) -> bytes:
+        if sent.url is None:
+            return sent.image
+        if not self._settings.allow_urls:
+            raise ProblemError(403, "this service takes no URLs; send the image itself")
+        settings = self._settings
+        read = partial(_urls.read, sent.url, settings.max_body_bytes, settings.body_seconds)
+        return await asyncio.to_thread(read)
+
+    async def _on_thread(self, work: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _count(self) -> None:
+        assert self._admission is not None
+        self._metrics.waiting.set(self._admission.waiting)
+        self._metrics.running.set(self._admission.running)
+
+
+async def _watch(request: Request, gone: asyncio.Event) -> None:
+    """Sets `gone` when the client leaves. The body has been read: nothing else comes."""
+    with suppress(asyncio.CancelledError):
+        while True:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                gone.set()
+                return

@@ -1,0 +1,68 @@
+"""What a service does and allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from etseg._errors import InvalidConfigError
+from etseg._limits import Limits
+from etseg._model.catalogue import SELFIE_SEGMENTATION
+from etseg._model.spec import ModelSpec, Source, as_spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options of a service.
+
+    Attributes:
+        models: what ``load()`` takes, each; requests name them by the spec's name, else by the name
+            of the file. The first is the default.
+        concurrency: how many images are segmented at a time, over all models; None for as many as
+            etseg uses threads.
+        max_waiting: how many requests may wait for their turn; the next ones get 503.
+        deadline: seconds that a request may wait for its turn; then it gets 503, uncomputed.
+        max_body_bytes: of a request.
+        body_seconds: in which a body has to arrive, whatever its size.
+        max_pixels: of an image, told from its header before it is decoded.
+        allow_urls: whether an image may be named by a URL. Only addresses that are public are
+            connected to; redirects are held to the same.
+
+    Raises:
+        InvalidConfigError: a value cannot be; the message says which.
+        InvalidModelSourceError: one of `models` is none.
+    """
+
+    models: Sequence[ModelSpec | Mapping[str, Any] | Source] = field(
+        default_factory=lambda: (SELFIE_SEGMENTATION,)
+    )
+    concurrency: int | None = None
+    max_waiting: int = 64
+    deadline: float = 10.0
+    max_body_bytes: int = 32 << 20
+    body_seconds: float = 30.0
+    max_pixels: int = 50_000_000
+    allow_urls: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", tuple(as_spec(model) for model in self.models))
+        if not self.models:
+            raise InvalidConfigError("models is empty; a service needs one at least")
+        for name, least in (
+            ("max_waiting", 0),
+            ("max_body_bytes", 1),
+            ("max_pixels", 1),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InvalidConfigError(f"{name} is {value!r}; expected an int, {least} or more")
+        for name in ("deadline", "body_seconds"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise InvalidConfigError(f"{name} is {value!r}; expected seconds, above 0")
+
+    @property
+    def limits(self) -> Limits:
+        """Of images, as the module has them."""
+        return Limits(max_pixels=self.max_pixels, max_download_bytes=self.max_body_bytes)

@@ -1,0 +1,181 @@
+"""What is done for a request on a thread: segmented, and encoded as it was asked for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Any
+
+import cv2
+import numpy as np
+
+from etseg._module import ImageSegmentationModule
+from etseg._results.result import SegmentationResult
+
+from ._problem import ProblemError
+
+#: Which media type leads to which output, where none is named.
+_BY_TYPE = {
+    "application/json": "json",
+    "image/png": "overlay",
+    "application/x-npz": "npz",
+    "*/*": "json",
+}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An answer, and what its segmentation took, in nanoseconds."""
+
+    body: bytes
+    media_type: str
+    stages: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a request asks for: the options of ``POST /v1/segment``."""
+
+    output: str
+    classes: tuple[str, ...]
+    label: str | None
+    rle: bool
+
+    @classmethod
+    def of(cls, options: Mapping[str, str], accept: str) -> Wish:
+        """From the options of a body and query, and the header Accept.
+
+        Raises:
+            ProblemError: 400 or 406: an option is unknown, or cannot be.
+        """
+        known = {"model", "output", "classes", "label", "rle"}
+        if unknown := sorted(set(options) - known):
+            raise ProblemError(400, f"unknown options {unknown}; there are {sorted(known)}")
+        output = options.get("output") or _accepted(accept)
+        if output not in ENCODERS:
+            raise ProblemError(400, f"output is {output!r}; expected one of {sorted(ENCODERS)}")
+        classes = tuple(filter(None, map(str.strip, options.get("classes", "").split(","))))
+        rle = options.get("rle", "false").lower()
+        if rle not in ("true", "false", "1", "0"):
+            raise ProblemError(400, f"rle is {rle!r}; expected true or false")
+        label = options.get("label")
+        if output == "cutout" and not label and len(classes) != 1:
+            raise ProblemError(400, "output=cutout needs label=NAME: what is to be cut out")
+        return cls(
+            output, classes, label or (classes[0] if classes else None), rle in ("true", "1")
+        )
+
+
+def segment(name: str, module: ImageSegmentationModule, image: bytes, wish: Wish) -> Encoded:
+    """All that is not the event loop's.
+
+    Raises:
+        EtsegError: whatever ``forward()`` raises.
+    """
+    maps = wish.classes if wish.output == "npz" else ()
+    if wish.output == "cutout" and wish.label is not None:
+        maps = (wish.label,)
+    result = module.forward(image, maps, resize=True)
+    start = perf_counter_ns()
+    media_type, encode = ENCODERS[wish.output]
+    body = encode(name, result, wish)
+    timings = result.timings
+    stages = {
+        "decode": timings.decode,
+        "preprocess": timings.preprocess,
+        "inference": timings.inference,
+        "postprocess": timings.postprocess,
+        "encode": perf_counter_ns() - start,
+    }
+    return Encoded(body, media_type, stages)
+
+
+def _json(name: str, result: SegmentationResult, wish: Wish) -> bytes:
+    import json
+
+    height, width = result.image_size
+    areas, boxes = result.areas(), result.boxes()
+    wanted = [m for m in boxes if not wish.classes or _name(m) in wish.classes]
+    labels: list[dict[str, Any]] = []
+    for member in wanted:
+        entry: dict[str, Any] = {
+            "label": _name(member),
+            "index": int(member),
+            "pixels": areas[member].pixels,
+            "share": areas[member].share,
+            "box": list(boxes[member]),
+        }
+        if wish.rle:
+            entry["rle"] = result.to_coco_rle(member)
+        labels.append(entry)
+    timings = result.timings
+    content = {
+        "model": name,
+        "size": {"height": height, "width": width},
+        "labels": labels,
+        "timings_ms": {
+            stage: round(getattr(timings, stage) / 1e6, 3)
+            for stage in ("decode", "preprocess", "inference", "postprocess", "total")
+        },
+    }
+    return json.dumps(content, allow_nan=False).encode()
+
+
+def _mask(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:
+    depth = np.uint8 if len(result.labels) <= 257 else np.uint16  # ARGMAX is a label too
+    return _png(result.argmax.astype(depth))
+
+
+def _overlay(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:
+    return _png(cv2.cvtColor(result.overlay(), cv2.COLOR_RGB2BGR))
+
+
+def _cutout(_name: str, result: SegmentationResult, wish: Wish) -> bytes:
+    assert wish.label is not None  # Wish.of has looked
+    return _png(cv2.cvtColor(result.cutout(wish.label), cv2.COLOR_RGBA2BGRA))
+
+
+def _npz(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:
+    file = io.BytesIO()
+    arrays: dict[str, Any] = {_name_of_key(key): value for key, value in result.items()}
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def _png(picture: Any) -> bytes:
+    done, encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise ProblemError(500, "the picture cannot be encoded")
+    return encoded.tobytes()
+
+
+def _name(member: Any) -> str:
+    return str(member.name)
+
+
+def _name_of_key(key: Any) -> str:
+    return str(getattr(key, "name", key))
+
+
+def _accepted(accept: str) -> str:
+    """The output for the first media type that can be had.
+
+    Raises:
+        ProblemError: 406: there is none.
+    """
+    for entry in accept.split(",") if accept else ["*/*"]:
+        kind = entry.partition(";")[0].strip().lower()
+        if kind in _BY_TYPE:
+            return _BY_TYPE[kind]
+    raise ProblemError(406, f"cannot answer with {accept!r}; there are {sorted(_BY_TYPE)}")
+
+
+ENCODERS: dict[str, tuple[str, Callable[[str, SegmentationResult, Wish], bytes]]] = {
+    "json": ("application/json", _json),
+    "mask": ("image/png", _mask),
+    "overlay": ("image/png", _overlay),
+    "cutout": ("image/png", _cutout),
+    "npz": ("application/x-npz", _npz),
+}

@@ -1,0 +1,191 @@
+"""`etseg serve` as a process: it starts, holds, reloads, and ends when what runs is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from children import PATIENCE
+from programs import program
+
+pytest.importorskip("uvicorn", reason='needs pip install "etseg[serve]"')
+
+
+#: How a process ends that SIGTERM ended: in peace, or as shells say it.
+ENDED = (0, 128 + signal.SIGTERM, -signal.SIGTERM)
+
+
+class Served:
+    """A server that listens."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def post(self, data: bytes, query: str = "") -> tuple[int, bytes]:
+        """The status and body that a posted image is answered with."""
+        url = f"http://127.0.0.1:{self.port}/v1/segment{query}"
+        request = urllib.request.Request(url, data, {"Content-Type": "image/jpeg"})
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def connect(self) -> socket.socket:
+        """A connection of bytes."""
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Tells it to end, and how it did."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def served(*options: object, **environment: str) -> Iterator[Served]:
+    """`etseg serve` with these options, ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "etseg", "serve", "--port", "0", *map(str, options)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://[\d.]+:(\d+)", line)
+        assert found, (line, process.stderr and process.stderr.read())
+        yield Served(process, int(found[1]))
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_serves_and_ends(photo_path: Path, workers: int) -> None:
+    with served("--workers", workers) as server:
+        status, body = server.post(photo_path.read_bytes())
+        assert (status, json.loads(body)["model"]) == (200, "selfie-segmentation")
+        assert server.end() in ENDED
+
+
+def test_a_head_that_does_not_come_is_not_waited_for(photo_path: Path) -> None:
+    """Neither the first one nor the next on a connection that was used; others are served."""
+    with served(_ETSEG_SERVE_HEAD_SECONDS="0.2") as server:
+        silent, slow, used = (server.connect() for _ in range(3))
+        slow.sendall(b"POST /v1/segment HTTP/1.1\r\nHost: a\r\nX-")
+        used.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert used.recv(1000).startswith(b"HTTP/1.1 200")
+        used.sendall(b"GET /healthz HT")
+        assert server.post(photo_path.read_bytes())[0] == 200
+        for connection in (silent, slow, used):
+            with connection:
+                while connection.recv(1000):  # what is left of the answer, then the end
+                    pass
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        b"POST /v1/segment HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
+        b"POST /v1/segment HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+    ids=["nonsense", "negative", "5000 digits", "20000 headers", "bad chunk"],
+)
+def test_broken_requests_are_answered_or_closed(sent: bytes, photo_path: Path) -> None:
+    with served() as server:
+        with server.connect() as connection:
+            connection.sendall(sent)
+            answer = b""
+            try:
+                while data := connection.recv(4096):
+                    answer += data
+            except ConnectionResetError:  # what it had not read yet
+                pass
+        assert not answer or re.match(rb"HTTP/1.1 4\d\d", answer), answer
+        assert server.post(photo_path.read_bytes())[0] == 200
+
+
+def test_sighup_loads_the_models_anew(tmp_path: Path, photo_path: Path) -> None:
+    model = tmp_path / "model.pte"
+    model.write_bytes(program("logits_c3").read_bytes())
+    with served("--model", model) as server:
+        query = "?output=json"
+        before = json.loads(server.post(photo_path.read_bytes(), query)[1])
+        assert {entry["label"] for entry in before["labels"]} <= {"CLASS_0", "CLASS_1", "CLASS_2"}
+        replacement = tmp_path / "new.pte"
+        replacement.write_bytes(program("sigmoid_c1").read_bytes())
+        replacement.replace(model)
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.stderr is not None
+        for line in server.process.stderr:  # says so, and every request meanwhile was answered
+            assert server.post(photo_path.read_bytes(), query)[0] == 200
+            if "models loaded anew" in line:
+                break
+        after = json.loads(server.post(photo_path.read_bytes(), query)[1])
+        assert {entry["label"] for entry in after["labels"]} <= {"SELFIE", "BACKGROUND", "PERSON"}
+
+
+def test_what_runs_is_finished_when_it_is_told_to_end(photo_path: Path) -> None:
+    """The request's body comes in two halves, the signal between them."""
+    data = photo_path.read_bytes()
+    with served() as server, server.connect() as connection:
+        head = f"POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: {len(data)}\r\n\r\n"
+        connection.sendall(head.encode() + data[:1000])
+        assert server.post(data)[0] == 200  # the half is there by now
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.stderr is not None
+        connection.sendall(data[1000:])
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
+        assert server.process.wait(PATIENCE) in ENDED
+
+
+def test_an_access_log_of_one_line_a_request(photo_path: Path) -> None:
+    with served() as server:
+        assert server.post(photo_path.read_bytes())[0] == 200
+        assert server.post(b"")[0] == 400
+        server.process.send_signal(signal.SIGTERM)
+        _, text = server.process.communicate(timeout=PATIENCE)
+    lines = [line for line in text.splitlines() if "POST /v1/segment" in line]
+    assert re.search(r" 200 [\d.]+ ms model=selfie-segmentation decode=[\d.]+ .*encode=", lines[0])
+    assert re.search(r" 400 [\d.]+ ms model=- *$", lines[1])
+    assert len(lines) == 2
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = subprocess.run(
+            [sys.executable, "-m", "etseg", "serve", "--port", str(taken.getsockname()[1])],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            cwd=tmp_path,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "Error: cannot listen on 127.0.0.1" in done.stderr
+    assert "Traceback" not in done.stderr

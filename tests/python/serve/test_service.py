@@ -1,0 +1,485 @@
+"""etseg.serve: what is answered, who waits, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import etseg
+
+pytest.importorskip("starlette", reason='needs pip install "etseg[serve]"')
+pytest.importorskip("prometheus_client")
+pytest.importorskip("python_multipart")
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from etseg.serve import Settings, _urls, _work, create_app
+from etseg.serve._admission import Admission, GoneError
+from etseg.serve._problem import ProblemError
+from http_server import Fault, Server
+from programs import program
+
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return Settings(
+        models=[etseg.SELFIE_SEGMENTATION, program("logits_c3")],
+        concurrency=2,
+        max_body_bytes=200_000,
+        max_pixels=1_000_000,
+    )
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def expected(photo_path: Path) -> etseg.SegmentationResult:
+    with etseg.ImageSegmentationModule() as module:
+        module.load(etseg.SELFIE_SEGMENTATION)
+        return module.forward(photo_path.read_bytes(), ["SELFIE"], resize=True)
+
+
+def picture(data: bytes) -> Any:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+@pytest.mark.parametrize("way", ["body", "form", "base64", "data URI"])
+def test_an_image_in_each_way(
+    client: TestClient, photo_path: Path, expected: etseg.SegmentationResult, way: str
+) -> None:
+    data = photo_path.read_bytes()
+    text = base64.b64encode(data).decode()
+    sent: dict[str, Any] = {
+        "body": {"content": data, "params": {"rle": "true"}},
+        "form": {"files": {"image": ("a.jpg", data)}, "data": {"rle": "true"}},
+        "base64": {"json": {"image": text, "rle": True}},
+        "data URI": {"json": {"image": f"data:image/jpeg;base64,{text}", "rle": True}},
+    }[way]
+    answer = client.post("/v1/segment", **sent)
+    assert answer.status_code == 200, answer.text
+    content = answer.json()
+    assert content["model"] == "selfie-segmentation"
+    assert content["size"] == {"height": 512, "width": 512}
+    areas, boxes = expected.areas(), expected.boxes()
+    assert [(e["index"], e["pixels"], e["box"], e["rle"]) for e in content["labels"]] == [
+        (int(m), areas[m].pixels, list(boxes[m]), expected.to_coco_rle(m))
+        for m in expected.present_labels()
+    ]
+
+
+def test_each_output(
+    client: TestClient, photo_path: Path, expected: etseg.SegmentationResult
+) -> None:
+    data = photo_path.read_bytes()
+
+    def get(**params: str) -> bytes:
+        answer = client.post("/v1/segment", content=data, params=params)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == _work.ENCODERS[params["output"]][0]
+        return answer.content
+
+    np.testing.assert_array_equal(picture(get(output="mask")), expected.argmax)
+    np.testing.assert_array_equal(
+        picture(get(output="overlay")), expected.overlay(photo_path)[..., ::-1]
+    )
+    cutout = cv2.cvtColor(picture(get(output="cutout", label="SELFIE")), cv2.COLOR_BGRA2RGBA)
+    np.testing.assert_array_equal(cutout, expected.cutout("SELFIE", photo_path))
+    arrays = np.load(io.BytesIO(get(output="npz", classes="SELFIE")))
+    assert sorted(arrays) == ["ARGMAX", "SELFIE"]
+    np.testing.assert_array_equal(arrays["SELFIE"], expected["SELFIE"])
+
+
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("application/json", "application/json"),
+        ("image/webp, image/png;q=0.9", "image/png"),
+        ("application/x-npz", "application/x-npz"),
+        ("*/*", "application/json"),
+    ],
+)
+def test_accept(client: TestClient, photo_path: Path, accept: str, media: str) -> None:
+    answer = client.post("/v1/segment", content=photo_path.read_bytes(), headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, media)
+
+
+def test_models_and_the_rest(client: TestClient, photo_path: Path) -> None:
+    names = [model["name"] for model in client.get("/v1/models").json()["models"]]
+    assert names == ["selfie-segmentation", "logits_c3"]
+    answer = client.post(
+        "/v1/segment", content=photo_path.read_bytes(), params={"model": "logits_c3"}
+    )
+    assert answer.json()["model"] == "logits_c3"
+    assert client.get("/healthz").text == client.get("/readyz").text == "ok\n"
+    metrics = client.get("/metrics").text
+    assert 'etseg_stage_seconds_count{model="logits_c3",stage="inference"} 1.0' in metrics
+    assert 'etseg_requests_total{status="200"}' in metrics
+    described = client.get("/openapi.json").json()
+    assert described["openapi"].startswith("3.1")
+    parameters = described["paths"]["/v1/segment"]["post"]["parameters"]
+    assert parameters[0]["schema"]["enum"] == names
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "detail"),
+    [
+        ({"content": b""}, 400, "there is no image"),
+        ({"content": b"no image at all"}, 422, "neither|no image|known format|decode"),
+        ({"content": b"\xff\xd8\xff\xe0" + bytes(100)}, 422, ""),
+        ({"content": b"x" * 200_001}, 413, "more than 200000 bytes"),
+        ({"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "is no JSON"),
+        ({"content": b"[" * 99_999, "headers": {"Content-Type": "application/json"}}, 400, "JSON"),
+        ({"json": [1]}, 400, "is no object"),
+        ({"json": {}}, 400, "needs one of 'image'"),
+        ({"json": {"image": "a", "url": "b"}}, 400, "needs one of"),
+        ({"json": {"image": "/etc/passwd"}}, 400, "no base64"),
+        ({"json": {"image": "L2V0Yy9wYXNzd2Q="}}, 422, ""),  # of "/etc/passwd": bytes, no path
+        ({"json": {"url": "http://example.org/"}}, 403, "takes no URLs"),
+        ({"content": b"x", "params": {"model": "nope"}}, 404, "no model 'nope'"),
+        ({"content": b"x", "params": {"output": "gif"}}, 400, "output is 'gif'"),
+        ({"content": b"x", "params": {"size": "1"}}, 400, r"unknown options \['size'\]"),
+        ({"content": b"x", "params": {"rle": "yes please"}}, 400, "rle is 'yes please'"),
+        ({"content": b"x", "params": {"output": "cutout"}}, 400, "needs label=NAME"),
+        ({"content": b"x", "headers": {"Accept": "text/html"}}, 406, "cannot answer with"),
+        (
+            {"content": b"--", "headers": {"Content-Type": "multipart/form-data"}},
+            400,
+            "boundary",
+        ),
+        (
+            {
+                "content": b"--b\r\nContent-Disposition: form-data; name=image\r\n\r\nno end",
+                "headers": {"Content-Type": "multipart/form-data; boundary=b"},
+            },
+            400,
+            "",
+        ),
+    ],
+)
+def test_refusals(client: TestClient, sent: dict[str, Any], status: int, detail: str) -> None:
+    import re
+
+    answer = client.post("/v1/segment", **sent)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert re.search(detail, problem["detail"]), problem
+    assert "Traceback" not in answer.text
+
+
+def test_errors_of_etseg_have_its_codes(client: TestClient, photo_path: Path) -> None:
+    answer = client.post(
+        "/v1/segment",
+        content=photo_path.read_bytes(),
+        params={"output": "cutout", "label": "CAT"},
+    )
+    assert answer.status_code == 400
+    assert answer.json()["name"] in etseg.ErrorCode.__members__
+    assert "'CAT' is not a label" in answer.json()["detail"]
+
+
+def test_images_with_too_many_pixels(client: TestClient) -> None:
+    big = cv2.imencode(".png", np.zeros((1001, 1000), np.uint8))[1].tobytes()
+    answer = client.post("/v1/segment", content=big)
+    assert answer.status_code == 422
+    assert "1,000,000" in answer.json()["detail"]
+
+
+def test_a_mistake_of_ours_says_nothing(
+    settings: Settings, photo_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("of our own, with a secret in it")
+
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        monkeypatch.setattr("etseg.serve._app.segment", fails)
+        answer = client.post("/v1/segment", content=photo_path.read_bytes())
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def test_other_methods_and_paths(client: TestClient) -> None:
+    assert client.get("/v1/segment").status_code == 405
+    answer = client.get("/nowhere")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_it_can_be_mounted(settings: Settings, photo_path: Path) -> None:
+    inner = create_app(settings)
+    outer = Starlette(routes=[Mount("/etseg", inner)], lifespan=inner.router.lifespan_context)
+    with TestClient(outer) as client:
+        answer = client.post("/etseg/v1/segment", content=photo_path.read_bytes())
+    assert answer.status_code == 200
+
+
+def test_without_its_lifespan_it_says_so(settings: Settings) -> None:
+    client = TestClient(create_app(settings))
+    answer = client.post("/v1/segment", content=b"x")
+    assert (answer.status_code, "lifespan" in answer.json()["detail"]) == (503, True)
+    assert client.get("/readyz").status_code == 503
+
+
+def test_reloading_keeps_what_is_there_when_it_fails(photo_path: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model.pte"
+    model.write_bytes(program("logits_c3").read_bytes())
+    app = create_app(Settings(models=[model], concurrency=1))
+    with TestClient(app) as client:
+        assert client.portal is not None
+        client.portal.call(app.state.service.reload)
+        model.write_bytes(b"damaged")
+        with pytest.raises(etseg.InvalidModelError):
+            client.portal.call(app.state.service.reload)
+        assert client.post("/v1/segment", content=photo_path.read_bytes()).status_code == 200
+
+
+# ---- Who waits
+
+
+def run(work: Callable[[], Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(work(), PATIENCE))
+
+
+def test_no_more_than_the_queue_holds() -> None:
+    async def work() -> None:
+        admission = Admission(running=1, waiting=1, deadline=PATIENCE)
+        never, leave, inside = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def visit() -> None:
+            async with admission.turn(never):
+                inside.set()
+                await leave.wait()
+
+        first = asyncio.ensure_future(visit())
+        await inside.wait()
+        second = asyncio.ensure_future(visit())
+        while admission.waiting == 0:
+            await asyncio.sleep(0)
+        with pytest.raises(ProblemError, match="1 requests wait already") as refused:
+            async with admission.turn(never):
+                pass
+        assert refused.value.status == 503
+        assert int(refused.value.headers["Retry-After"]) >= 1
+        leave.set()
+        await asyncio.gather(first, second)
+        assert (admission.running, admission.waiting) == (0, 0)
+
+    run(work)
+
+
+@pytest.mark.parametrize("how", ["deadline", "gone", "cancelled"])
+def test_one_that_leaves_the_queue_takes_no_place(how: str) -> None:
+    async def work() -> None:
+        deadline = 0.001 if how == "deadline" else PATIENCE
+        admission = Admission(running=1, waiting=9, deadline=deadline)
+        never, gone = asyncio.Event(), asyncio.Event()
+        async with admission.turn(never):
+
+            async def visit() -> None:
+                async with admission.turn(gone):
+                    pytest.fail("it is not its turn")
+
+            visitor = asyncio.ensure_future(visit())
+            while admission.waiting == 0:
+                await asyncio.sleep(0)
+            if how == "gone":
+                gone.set()
+            elif how == "cancelled":
+                visitor.cancel()
+            error = {
+                "deadline": ProblemError, "gone": GoneError, "cancelled": asyncio.CancelledError,
+            }[how]  # fmt: skip
+            with pytest.raises(error):
+                await visitor
+        async with admission.turn(never):  # the place is free again
+            assert (admission.running, admission.waiting) == (1, 0)
+
+    run(work)
+
+
+def test_a_client_that_left_while_it_waited_is_not_computed(
+    photo_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the level of ASGI: the first request holds the only places; the second leaves."""
+    entered, leave = threading.Event(), threading.Event()
+    computed = []
+    original = _work.segment
+
+    def held(*arguments: Any) -> Any:
+        computed.append(1)
+        entered.set()
+        assert leave.wait(PATIENCE)
+        return original(*arguments)
+
+    monkeypatch.setattr("etseg.serve._app.segment", held)
+    app = create_app(Settings(concurrency=1))
+    data = photo_path.read_bytes()
+
+    async def request(gone: asyncio.Event) -> list[Any]:
+        sent: list[Any] = []
+        bodies = iter([{"type": "http.request", "body": data, "more_body": False}])
+
+        async def receive() -> Any:
+            for message in bodies:
+                return message
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/v1/segment", "raw_path": b"/v1/segment",
+            "query_string": b"", "headers": [], "http_version": "1.1", "scheme": "http",
+            "root_path": "", "server": ("test", 80), "client": ("test", 1),
+        }  # fmt: skip
+        await app(scope, receive, send)
+        return sent
+
+    async def work() -> None:
+        async with app.router.lifespan_context(app):
+            stays, leaves = asyncio.Event(), asyncio.Event()
+            running = [asyncio.ensure_future(request(stays)) for _ in range(2)]  # 1 instance + 1
+            await asyncio.to_thread(entered.wait, PATIENCE)
+            service = app.state.service
+            while service._admission.running < 2:
+                await asyncio.sleep(0)
+            waits = asyncio.ensure_future(request(leaves))
+            while service._admission.waiting < 1:
+                await asyncio.sleep(0)
+            leaves.set()
+            await waits
+            leave.set()
+            for sent in await asyncio.gather(*running):
+                assert sent[0]["status"] == 200
+
+    run(work)
+    assert len(computed) == 2
+
+
+def test_a_body_that_drips_is_not_waited_for() -> None:
+    app = create_app(Settings(concurrency=1, body_seconds=0.01))
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()  # never
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def work() -> None:
+        scope = {
+            "type": "http", "method": "POST", "path": "/v1/segment", "raw_path": b"/v1/segment",
+            "query_string": b"", "headers": [(b"content-length", b"100")], "http_version": "1.1",
+            "scheme": "http", "root_path": "", "server": ("test", 80), "client": ("test", 1),
+        }  # fmt: skip
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)
+
+    run(work)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+# ---- Images by URL
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1:248:1893:25c8:1946", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.0.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("2002:7f00:1::", False),
+    ],
+)
+def test_addresses(address: str, expected: bool) -> None:
+    assert _urls.is_public(address) is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("file:///etc/passwd", 400),
+        ("ftp://example.org/a", 400),
+        ("http://", 400),
+        ("http://[", 400),
+        ("http://127.0.0.1:1/a.jpg", 403),
+        ("http://localhost/a.jpg", 403),
+        ("http://[::1]/a.jpg", 403),
+        ("http://0x7f000001/a.jpg", 403),
+        ("https://169.254.169.254/latest/meta-data", 403),
+    ],
+)
+def test_urls_that_are_not_followed(url: str, status: int) -> None:
+    with pytest.raises(ProblemError) as refused:
+        _urls.read(url, 1000, 5)
+    assert refused.value.status == status
+
+
+def test_a_redirect_to_an_inner_address_is_not_followed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first host is taken for a public one, the second is not."""
+    seen: list[str] = []
+
+    def only_the_first(address: str) -> bool:
+        seen.append(address)
+        return len(seen) == 1
+
+    there = Fault(status=302, headers={"Location": server.url("/b.jpg")})
+    url = server.add("/a.jpg", b"", faults=[there])
+    monkeypatch.setattr(_urls, "is_public", only_the_first)
+    with pytest.raises(ProblemError) as refused:
+        _urls.read(url, 1000, 5)
+    assert refused.value.status == 403
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"models": []}, "models is empty"),
+        ({"max_waiting": -1}, "max_waiting is -1; expected an int, 0 or more"),
+        ({"deadline": 0}, "deadline is 0; expected seconds, above 0"),
+        ({"max_body_bytes": True}, "max_body_bytes is True"),
+    ],
+)
+def test_bad_settings(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(etseg.InvalidConfigError, match=message):
+        Settings(**changed)
+
+
+def test_json_is_json(client: TestClient, photo_path: Path) -> None:
+    text = client.post("/v1/segment", content=photo_path.read_bytes()).text
+    assert json.loads(text)["timings_ms"]["total"] > 0
