@@ -17,7 +17,6 @@ Examples:
   etseg serve
   etseg serve --model selfie-segmentation --model deeplab.pte --port 8080
   curl --data-binary @photo.jpg http://127.0.0.1:8000/v1/segment
-  curl --data-binary @photo.jpg 'http://127.0.0.1:8000/v1/segment?output=overlay' -o o.png
 """
 
 

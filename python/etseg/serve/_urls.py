@@ -58,7 +58,9 @@ def _read(url: str, max_bytes: int, end: float) -> bytes:
     with urllib3.PoolManager(
         num_pools=_MOST_REDIRECTS + 1,
         timeout=urllib3.Timeout(connect=5.0, read=5.0),
-        retries=urllib3.Retry(0, connect=0, read=0, redirect=_MOST_REDIRECTS),
+        retries=urllib3.Retry(
+            total=None, connect=0, read=0, status=0, other=0, redirect=_MOST_REDIRECTS
+        ),
         ssl_context=ssl.create_default_context(),
     ) as pools:
         pools.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}

@@ -336,7 +336,7 @@ def test_help_lists_the_commands_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "completions"),
     [
-        ("etseg se", {"plain,segment"}),
+        ("etseg se", {"plain,segment", "plain,serve"}),
         ("etseg cache cl", {"plain,clear"}),
         ("etseg segment a.jpg --mas", {"plain,--mask", "plain,--mask-of"}),
         (

@@ -457,7 +457,8 @@ def test_a_redirect_to_an_inner_address_is_not_followed(
         seen.append(address)
         return len(seen) == 1
 
-    there = Fault(status=302, headers={"Location": server.url("/b.jpg")})
+    inner = server.url("/b.jpg").replace("127.0.0.1", "localhost")
+    there = Fault(status=302, headers={"Location": inner})
     url = server.add("/a.jpg", b"", faults=[there])
     monkeypatch.setattr(_urls, "is_public", only_the_first)
     with pytest.raises(ProblemError) as refused:
