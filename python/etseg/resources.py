@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from ._download import cache, http
-from ._download.cache import cache_directory
+from ._download.directory import cache_directory
 from ._errors import DownloadError
 from ._limits import Limits
 from ._messages import shown

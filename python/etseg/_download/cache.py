@@ -20,12 +20,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,18 +30,16 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 from etseg._errors import (
     DownloadError,
-    ErrorCode,
     FileReadError,
-    FileWriteError,
     InvalidModelError,
 )
 from etseg._limits import Limits
 from etseg._messages import redacted, shown
 
+from .directory import cache_directory, is_folder, refuse_links
 from .disk import (
     COMMON,
     PRIVATE,
-    cannot_write,
     file_stat,
     read_small,
     replace_bytes,
@@ -52,40 +47,15 @@ from .disk import (
     writing,
 )
 from .fetch import Downloaded, download
-from .http import may_be_private, offline_by, without_user
+from .locking import locked
+from .logins import may_be_private, without_user
+from .offline import offline_by
 from .partial import Partial
 from .program_check import check_program
 from .progress import Progress
 from .records import Record, parse_record
 
 _log = logging.getLogger("etseg")
-
-
-#: The folders that this call, and what it calls back, downloads to.
-_under_way: ContextVar[frozenset[Path]] = ContextVar("_under_way", default=frozenset())
-
-
-def cache_directory() -> Path:
-    """Where downloads are kept: ``$ETSEG_CACHE``, else the platform's place for caches.
-
-    It need not exist yet.
-
-    Raises:
-        FileWriteError: there is no home directory to keep it in, and ETSEG_CACHE is not set.
-    """
-    chosen = os.environ.get("ETSEG_CACHE")
-    try:
-        if chosen:
-            return Path(chosen).expanduser().absolute()
-        import platformdirs
-
-        path = Path(platformdirs.user_cache_dir("etseg", appauthor=False))
-        if path.is_absolute():
-            return path
-        why = "this user has no home directory"
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        why = str(error)
-    raise FileWriteError(f"there is no place for downloads: {why}. Set ETSEG_CACHE to a directory")
 
 
 _MARK = b"A model that etseg downloaded. `etseg cache clear` removes it.\n"
@@ -126,7 +96,7 @@ class Entry:
 
     def is_ours(self) -> bool:
         """Whether etseg made the folder."""
-        return _is_folder(self.folder) and read_small(self._mark) == _MARK
+        return is_folder(self.folder) and read_small(self._mark) == _MARK
 
     def record(self) -> Record | None:
         """What is known about the model; None where nothing is, or nothing that makes sense."""
@@ -193,7 +163,7 @@ class Entry:
                 f"{shown(url)} is not in {str(cache_directory())!r}, and {forbidden} is set; "
                 "unset it, or fetch the model while there is a network: etseg fetch"
             )
-        with self.locked(progress):
+        with self._locked(progress):
             path = self.cached(sha256)  # another process may have been faster
             if path is not None:
                 return path
@@ -222,7 +192,7 @@ class Entry:
         """
         if not self.is_ours():
             return 0
-        with self._lock(None), writing(self.folder):
+        with locked(self.folder, None), writing(self.folder):
             freed = sum(_remove(path) for path in self._files())
             with suppress(OSError):  # there is something of somebody else's in it
                 self.folder.rmdir()
@@ -235,69 +205,19 @@ class Entry:
             yield path
 
     @contextmanager
-    def locked(self, progress: Progress) -> Iterator[None]:
-        """Makes the folder, and waits for other processes and threads.
-
-        Raises:
-            DownloadError: it is the callback of this very download that wants it
-                (RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS); waiting would be for ever.
-            FileWriteError: there can be no folder or lock: the directory is read-only, ...
+    def _locked(self, progress: Progress) -> Iterator[None]:
+        """Makes the folder, and waits for other processes and threads. Raises what locked() does,
+        and FileWriteError where there can be no folder.
         """
-        if self.folder in _under_way.get():
-            raise self._in_progress("by the call whose callback asks for it")
         with writing(self.folder):
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            self._refuse_links(self.folder.parent, self.folder)
-        with self._lock(progress):
+        refuse_links(self.folder.parent, self.folder)
+        with locked(self.folder, progress):
             with writing(self.folder):
                 self.folder.mkdir(exist_ok=True)
                 if read_small(self._mark) != _MARK:
                     replace_bytes(self._mark, _MARK, COMMON)
-            token = _under_way.set(_under_way.get() | {self.folder})
-            try:
-                yield
-            finally:
-                _under_way.reset(token)
-
-    def _refuse_links(self, *paths: Path) -> None:
-        for path in paths:
-            if path.is_symlink():
-                raise FileWriteError(
-                    f"{str(path)!r} is a link, and the cache follows none; set ETSEG_CACHE to the "
-                    "directory that is meant"
-                )
-
-    @contextmanager
-    def _lock(self, progress: Progress | None) -> Iterator[None]:
-        """Without `progress`, does not wait.
-
-        Raises:
-            DownloadError: somebody has the lock, and `progress` is None.
-            FileWriteError: there can be none.
-        """
-        import filelock
-
-        path = self.folder.with_name(self.folder.name + ".lock")
-        self._refuse_links(path)
-        lock = filelock.FileLock(path)
-        said = False
-        while True:
-            try:
-                lock.acquire(timeout=0 if progress is None else 0.25)
-                break
-            except filelock.Timeout:
-                if progress is None:
-                    raise self._in_progress("by another call") from None
-                if not said:
-                    _log.info("%r: waiting for another download of it", str(self.folder))
-                said = True
-                progress.report()
-            except OSError as error:
-                raise cannot_write(path, error) from error
-        try:
             yield
-        finally:
-            lock.release()
 
     def _download(
         self, url: str, sha256: str | None, progress: Progress, limits: Limits
@@ -328,12 +248,6 @@ class Entry:
             self.partial.path.replace(self.model)
         self.partial.drop()
 
-    def _in_progress(self, by: str) -> DownloadError:
-        return DownloadError(
-            f"{str(self.folder)!r} is being downloaded to {by}; try again when it is done",
-            ErrorCode.RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS,
-        )
-
     def _write_record(self, record: Record, mode: int) -> None:
         replace_bytes(self._record, record.to_bytes(), mode)
 
@@ -341,7 +255,7 @@ class Entry:
 def entries() -> list[Entry]:
     """All that etseg made, by name; also those of which there is only a part."""
     models = cache_directory() / "models"
-    if not _is_folder(models):
+    if not is_folder(models):
         return []
     try:
         folders = sorted(models.iterdir())
@@ -353,14 +267,6 @@ def entries() -> list[Entry]:
 def _mode_of(url: str) -> int:
     """The permissions of what came from a URL."""
     return PRIVATE if may_be_private(url) else COMMON
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether it is one, and no link to one."""
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode)
-    except (OSError, ValueError):
-        return False
 
 
 def _remove(path: Path) -> int:

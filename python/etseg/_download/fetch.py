@@ -22,6 +22,7 @@ from etseg._messages import shown
 from . import http
 from .errors import PassingError
 from .headers import content_range, still_is, validator_of
+from .logins import asked_as
 from .partial import Partial, Start, Version
 from .progress import Progress
 from .retrying import retried
@@ -56,7 +57,7 @@ def download(
         FileWriteError: no space, no permission, ... The partial file is gone then.
     """
     furthest = partial.size()
-    asked = http.asked_as(url)
+    asked = asked_as(url)
 
     def attempt() -> Downloaded:
         start = partial.start(asked)

@@ -8,13 +8,11 @@ file; what is compressed all the same is decoded. Proxies are the environment's 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
 
 from etseg._errors import DownloadError, ErrorCode
 from etseg._limits import Limits
@@ -24,7 +22,10 @@ from etseg._uris import split_url
 
 from . import hub
 from .errors import PassingError
-from .headers import basic_login, content_length, is_encoded, seconds_to_wait
+from .headers import content_length, is_encoded, seconds_to_wait
+from .logins import login_for, without_user
+from .offline import check_online
+from .redirects import redirected
 from .retrying import retried
 from .watch import Watch, current
 
@@ -101,10 +102,10 @@ def request(
     """
     if split_url(url) is None:
         raise DownloadError(f"{shown(url)} is no URL")
-    _check_online(url)
+    check_online(url)
     first = url = hub.routed(url)
     for _ in range(limits.max_redirects + 1):
-        login = _login_for(url, first)
+        login = login_for(url, first)
         response = _asked(
             lambda url=url, login=login: _open(method, url, {**login, **(headers or {})}),  # type: ignore[misc]
             url,
@@ -184,71 +185,6 @@ def check_status(answer: Answer, url: str, *expected: int) -> None:
     raise DownloadError(f"{shown(url)} answered {answer.status}: {why}. Check the URL")
 
 
-def is_offline() -> bool:
-    """Whether ETSEG_OFFLINE forbids to use the network."""
-    return _is_set("ETSEG_OFFLINE")
-
-
-def offline_by(url: str) -> str | None:
-    """The variable of the environment that forbids to ask for a URL; None where none does."""
-    if is_offline():
-        return "ETSEG_OFFLINE"
-    return "HF_HUB_OFFLINE" if _is_set("HF_HUB_OFFLINE") and hub.is_on_hub(url) else None
-
-
-def without_user(url: str) -> str:
-    """A URL without the user name and password it may have."""
-    parts = split_url(url)
-    if parts is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def asked_as(url: str) -> str:
-    """All that decides what a server answers: the URL with its login, and the hub's token.
-
-    A secret: to be hashed, and not shown.
-    """
-    routed = hub.routed(url)
-    return "\n".join([url, *_login_for(routed, routed).values()])
-
-
-def may_be_private(url: str) -> bool:
-    """Whether it takes a secret to get a file: a login, a token, or a query, which may be one."""
-    parts = urlsplit(url)
-    return bool(parts.query or parts.username is not None or hub.token_for(hub.routed(url)))
-
-
-def redirected(url: str, target: str) -> str:
-    """Where a redirect leads.
-
-    Raises:
-        DownloadError: to where we do not go.
-    """
-    joined = _joined(url, target)
-    parts = split_url(joined) if joined is not None else None
-    if joined is None or parts is None:
-        raise DownloadError(f"{shown(url)} redirects to what is no URL")
-    scheme = parts.scheme.lower()
-    if scheme not in ("http", "https"):
-        raise DownloadError(
-            f"{shown(url)} redirects to {shown(joined)}; only http and https are followed"
-        )
-    if scheme == "http" and urlsplit(url).scheme.lower() == "https":
-        raise DownloadError(
-            f"{shown(url)} redirects to {shown(joined)}, away from https; if you trust that "
-            "address, ask for it directly"
-        )
-    return joined
-
-
-def _joined(url: str, target: str) -> str | None:
-    try:
-        return urldefrag(urljoin(url, target)).url
-    except ValueError:
-        return None
-
-
 def _open(method: str, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
     """One request, one answer. The query goes a way of its own: see `connections`."""
     from urllib3.util import parse_url
@@ -296,32 +232,6 @@ def _asked(call: Callable[[], T], url: str, code: ErrorCode) -> T:
         if failure is None:
             raise
     raise failure
-
-
-def _login_for(url: str, first: str) -> dict[str, str]:
-    """The header with the login of a URL, and the hub's token where it is due.
-
-    Args:
-        first: the URL that was asked for; `url` may be where it led.
-    """
-    parts = urlsplit(url)
-    if parts.username is not None:
-        return {"authorization": basic_login(parts.username, parts.password)}
-    if hub.same_origin(url, first) and (token := hub.token_for(url)) is not None:
-        return {"authorization": f"Bearer {token}"}
-    return {}
-
-
-def _check_online(url: str) -> None:
-    variable = offline_by(url)
-    if variable is not None:
-        raise DownloadError(
-            f"{shown(url)} is not on this machine, and {variable} is set; unset it to download"
-        )
-
-
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").strip().lower() not in ("", "0", "false", "no")
 
 
 def _named(status: int) -> str:

@@ -57,6 +57,13 @@ def retried(
             )
         pause = FIRST_PAUSE * 2 ** (failures - 1) * random.uniform(0.75, 1.25)
         pause = max(pause, error.pause)
+        total = watch.over_in(pause)
+        if total is not None:
+            raise DownloadError(
+                f"{error}; there is no time for another attempt within the total_timeout of Limits "
+                f"({total:g} s)",
+                error.code,
+            )
         _log.info("%s; next attempt in %.2f s", error, pause)
         watch.pause(pause)
 

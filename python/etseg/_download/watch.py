@@ -71,6 +71,11 @@ class Watch:
         """Seconds, of the limits."""
         return self._limits.read_timeout
 
+    def over_in(self, seconds: float) -> float | None:
+        """The total, if it will be over after so many seconds; else None."""
+        over = self._ends is not None and now() + seconds >= self._ends
+        return self._total if over else None
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """What waits in this block, waits under this watch."""
@@ -132,14 +137,7 @@ class Watch:
         self._ask()
 
     def pause(self, seconds: float) -> None:
-        """Waits.
-
-        Raises:
-            DownloadError: the total would be over by then.
-            whatever `tick` raises.
-        """
-        if self._ends is not None and now() + seconds >= self._ends:
-            raise self._total_is_over()
+        """Waits. Raises whatever `tick` raises."""
         while seconds > 0:
             step = min(seconds, SLICE)
             sleep(step)

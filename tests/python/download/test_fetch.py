@@ -21,7 +21,8 @@ import etseg
 from downloading import PICTURE, files, load, only_model
 from etseg import DownloadError, ErrorCode, ImageSegmentationModule, resources
 from etseg._download.errors import PassingError
-from etseg._download.http import read_url, redirected
+from etseg._download.http import read_url
+from etseg._download.redirects import redirected
 from etseg._download.retrying import TRIES, retried
 from etseg._download.watch import Watch
 from http_server import PATIENCE, Fault, Server
