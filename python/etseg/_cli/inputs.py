@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from etseg._errors import InvalidUserInputError
 from etseg._images.endings import IMAGE_ENDINGS
+from etseg._messages import source_for_people
 from etseg._uris import path_of_file_uri, scheme_of
 
 from .common import Failure
@@ -143,7 +144,8 @@ def _photo(source: Path | str, given: Path, base: Path | None, named: bool) -> P
     if isinstance(source, Path):
         assert base is not None  # it is above every file
         return Photo(given, str(given), source.relative_to(base), source, named)
-    shown = source if len(source) <= 80 else source[:77] + "..."
+    shown = source_for_people(source)
+    shown = shown if len(shown) <= 80 else shown[:77] + "..."
     file = ""
     if scheme_of(source) is not None:
         try:

@@ -34,8 +34,8 @@ _KEPT, _HOSTS = 64, 32
 class _Response(HTTPResponse):
     """One whose headers are not complained about: urllib3 logs what it could not make out."""
 
-    def begin(self) -> None:
-        super().begin()
+    def begin(self, *args: Any, **options: Any) -> None:  # newer Pythons count headers
+        super().begin(*args, **options)
         self.msg.defects.clear()
         self.msg.set_payload("")
 

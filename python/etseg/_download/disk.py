@@ -95,22 +95,20 @@ def replace_bytes(path: Path, content: bytes, mode: int) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """In hexadecimal. Raises OSError."""
+    """In hexadecimal. Raises OSError.
+
+    No more is read than the file's size: those of the kernel have none, and some of them no end.
+    """
     digest = hashlib.sha256()
-    digest_into(digest, path)
+    digest_into(digest, path, path.stat().st_size)
     return digest.hexdigest()
 
 
-def digest_into(digest: Hash, path: Path, most: int | None = None) -> int:
-    """Hashes a file, or its first `most` bytes; how many there were. Raises OSError."""
-    size = 0
-    block = memoryview(bytearray(_BLOCK))
+def digest_into(digest: Hash, path: Path, most: int) -> None:
+    """Hashes the first `most` bytes of a file, or all that there are. Raises OSError."""
+    left = most
+    block = memoryview(bytearray(min(_BLOCK, max(most, 1))))
     with path.open("rb", buffering=0) as file:
-        while most is None or size < most:
-            wanted = block if most is None else block[: most - size]
-            count = file.readinto(wanted)
-            if not count:
-                break
+        while left and (count := file.readinto(block[:left])):
             digest.update(block[:count])
-            size += count
-    return size
+            left -= count

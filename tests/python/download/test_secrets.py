@@ -205,6 +205,17 @@ def test_bad_urls(url: str, outputs: Outputs, selfie: ImageSegmentationModule) -
     cli(outputs, "cache", "clear", url)
 
 
+def test_command_segment(
+    server: Server, outputs: Outputs, photo_path: Path, tmp_path: Path
+) -> None:
+    path = f"/photo.jpg?sig={CANARY}&x=1"
+    server.add(path, photo_path.read_bytes())
+    for url in (secret(server.url("/photo.jpg")), secret(server.url("/nothing"))):
+        for options in ((), ("--json",), ("--mask", str(tmp_path / "masks"))):
+            cli(outputs, "segment", url, *options)
+    assert [request.path for request in server.requests].count(path) >= 2
+
+
 def test_an_image_that_cannot_be_decoded(
     server: Server, outputs: Outputs, selfie: ImageSegmentationModule
 ) -> None:

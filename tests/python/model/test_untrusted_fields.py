@@ -184,6 +184,13 @@ def test_paths_of_bytes(tmp_path: Path, program: bytes) -> None:
         resources.fetch(os.fsencode(tmp_path / "model.pte"))  # type: ignore[arg-type]
 
 
+@pytest.mark.skipif(not Path("/proc/kmsg").exists(), reason="no /proc")
+def test_a_file_without_a_size_is_not_hashed_to_its_end() -> None:
+    """The kernel's messages never end."""
+    with pytest.raises(InvalidModelError, match="has SHA-256"):
+        resources.fetch(ModelSpec(model_source="/proc/kmsg", sha256="0" * 64))
+
+
 class NoPath(os.PathLike[str]):
     def __fspath__(self) -> str:
         raise ZeroDivisionError
