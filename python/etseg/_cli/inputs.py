@@ -5,10 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from etseg._errors import InvalidUserInputError
@@ -18,6 +20,9 @@ from etseg._uris import path_of_file_uri, scheme_of
 
 from .common import Failure
 from .folders import of_folder, of_pattern
+
+#: Among photos stdin, as an output stdout.
+STDIO = "-"
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Photo:
         named: whether it was given itself, and not found in a folder or by a pattern.
     """
 
-    source: str | Path
+    source: str | Path | BinaryIO
     name: str
     place: Path
     path: Path | None = None
@@ -66,14 +71,15 @@ def collect(arguments: Sequence[str], recursive: bool) -> Photos:
     A file that is given twice, in whatever way, is there once.
 
     Raises:
-        Failure: a folder or a pattern has no image, or a folder cannot be read.
+        Failure: a folder or a pattern has no image, or a folder cannot be read; or there is no
+            stdin.
     """
     photos = Photos(many=len(arguments) > 1)
     sources: dict[Path | str, Path] = {}  # a file goes by its absolute path; as it was given
     named: set[Path | str] = set()
     bases: list[Path] = []
     for argument in arguments:
-        path = path_of(argument)
+        path = None if argument == STDIO else path_of(argument)
         if path is None:
             sources[argument] = Path()
         elif os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112  # any length
@@ -141,6 +147,10 @@ def _nothing_in(path: Path, recursive: bool, others: int, unreadable: dict[str, 
 
 
 def _photo(source: Path | str, given: Path, base: Path | None, named: bool) -> Photo:
+    if source == STDIO:
+        if sys.stdin is None:
+            raise Failure("there is no stdin to read a photo from")
+        return Photo(sys.stdin.buffer, STDIO, Path("stdin"))
     if isinstance(source, Path):
         assert base is not None  # it is above every file
         return Photo(given, str(given), source.relative_to(base), source, named)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +14,11 @@ import click
 
 from etseg._images.endings import IMAGE_ENDINGS
 from etseg._results.encoding import is_photograph
-from etseg._writing import FileId
+from etseg._writing import FileId, file_id
 
 from .earlier import leave_out
 from .guard import keep_apart, what_is_read
-from .inputs import Photos
+from .inputs import STDIO, Photo, Photos
 
 #: The option of each kind of output.
 OPTIONS = {
@@ -46,12 +48,14 @@ class Plan:
         folders: the kinds that go to a folder, which is made where it is not there.
         left_out: how many images are none of the photos, since an earlier run wrote them.
         inputs: the identities of what is read, and may not be replaced, with its names.
+        stdout: the kind that goes there, if one does.
     """
 
     paths: Mapping[str, Sequence[Path]]
     folders: frozenset[str] = frozenset()
     left_out: int = 0
     inputs: Mapping[FileId, str] = field(default_factory=dict)
+    stdout: str | None = None
 
     def of(self, index: int) -> dict[str, Path]:
         """What is written for a photo, by kind."""
@@ -75,6 +79,8 @@ def plan(photos: Photos, asked: Mapping[str, str | None], others: Sequence[str] 
         Failure: nothing but earlier outputs is left.
     """
     given = {kind: value for kind, value in asked.items() if value is not None}
+    stdout = _to_stdout(given, photos)
+    given = {kind: value for kind, value in given.items() if kind != stdout}
     folders = {kind: Path(value) for kind, value in given.items() if _is_folder(value, photos)}
     for kind, value in given.items():
         why = _wrong_folder(value) if kind in folders else _wrong_file(kind, value)
@@ -88,8 +94,9 @@ def plan(photos: Photos, asked: Mapping[str, str | None], others: Sequence[str] 
         else [Path(value)]
         for kind, value in given.items()
     }
-    read = [(photo.source, photo.name) for photo in photos.found if photo.path is not None]
+    read = [(one.source, one.name) for one in photos.found if isinstance(one.source, Path)]
     inputs = what_is_read([*read, *zip(others, others, strict=True)])
+    inputs.update((one, STDIO) for photo in photos.found for one in _behind(photo))
     keep_apart(inputs, {OPTIONS[kind]: of_kind for kind, of_kind in paths.items()})
     for path in (path for of_kind in paths.values() for path in of_kind):
         if is_photograph(path):
@@ -97,7 +104,27 @@ def plan(photos: Photos, asked: Mapping[str, str | None], others: Sequence[str] 
                 f"{str(path)!r} is there already, an image that etseg has not written, and would "
                 "be written over; remove it or choose another place for the results"
             )
-    return Plan(paths, frozenset(folders), left_out, inputs)
+    return Plan(paths, frozenset(folders), left_out, inputs, stdout)
+
+
+def _to_stdout(given: Mapping[str, str], photos: Photos) -> str | None:
+    """The kind whose place is "-"."""
+    kinds = [kind for kind, value in given.items() if value == STDIO]
+    if not kinds:
+        return None
+    option = OPTIONS[kinds[0]]
+    if photos.many or len(kinds) > 1:
+        raise click.UsageError(f"{option} -: stdout takes one result of one photo")
+    if sys.stdout is None or sys.stdout.isatty():
+        raise click.UsageError(f"{option} -: stdout is no file or pipe; redirect it")
+    return kinds[0]
+
+
+def _behind(photo: Photo) -> Iterator[FileId]:
+    """The file that stdin is redirected from, where it is the photo."""
+    if not isinstance(photo.source, (str, Path)):
+        with suppress(OSError, ValueError):  # ValueError: it has no descriptor
+            yield file_id(os.fstat(photo.source.fileno()))
 
 
 def distinct_names(places: Sequence[Path], kind: str) -> list[Path]:

@@ -39,6 +39,7 @@ class Item:
     shares: list[Share] = field(default_factory=list)
     timings: Timings | None = None
     written: Mapping[str, Path] = field(default_factory=dict)
+    streamed: bytes | None = None  # what goes to stdout, instead of words
 
     def as_json(self) -> dict[str, Any]:
         """The fields that the command's help promises."""

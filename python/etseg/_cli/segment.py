@@ -20,7 +20,10 @@ Examples:
   etseg segment me.jpg -o painted.png
   etseg segment photos -r -o painted/ --mask masks/
   etseg segment me.jpg --cutout me-on-white.jpg --background white
+  curl URL | etseg segment - -o - > painted.png
   etseg segment 'photos/**/*.jpg' --json > shares.jsonl
+
+- is stdin among the photos, and stdout as the place of one result.
 
 Folders give the image files in them that are not hidden; so do patterns in
 quotes, where ** is any number of folders. In the folders of the results the
@@ -178,6 +181,8 @@ def segment(
     read = [str(path) for name in (model, background) if (path := _file(name)) is not None]
     cut = "cutout" if background is None else "composed"
     targets = plan(found, {"overlay": output, cut: cutout, "mask": mask, "arrays": npz}, read)
+    if as_json and targets.stdout is not None:
+        raise click.UsageError("--json is written to stdout, as a result is with -; choose one")
     say_what_is_left_out(found, targets, quiet)
     # Imported here: `etseg --help` needs no OpenCV.
     from .wishes import backdrop_of, wishes_of

@@ -43,7 +43,10 @@ def tell_one(work: Work, as_json: bool, quiet: bool) -> None:
         print_json(item.as_json())
     if item.error is not None:
         raise Failure(str(item.error)) from item.error
-    if not as_json and not quiet:
+    if item.streamed is not None:
+        sys.stdout.buffer.write(item.streamed)
+        sys.stdout.buffer.flush()
+    elif not as_json and not quiet:
         print_one(item)
     for path in item.written.values():
         note(f"wrote {path}", quiet)

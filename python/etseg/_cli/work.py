@@ -28,7 +28,7 @@ from .outputs import Plan
 from .report import Item
 from .shares import shares_of
 from .wishes import Wishes
-from .writing import write
+from .writing import for_stdout, write
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
@@ -62,7 +62,7 @@ class Work:
         self._keep = set(plan.inputs)  # and what we have written
         # Who paints over a photo needs all of it. Else large files are decoded in part.
         sources: Iterable[object] = (photo.source for photo in photos)
-        if {"overlay", "cutout", "composed"} & plan.paths.keys():
+        if {"overlay", "cutout", "composed"} & {*plan.paths, plan.stdout}:
             sources = map(Whole, sources)
         self._stream = module.map(sources, wishes.asked, wishes.resize, on_error="yield")
         self._finishers = ThreadPoolExecutor(_cores(), "etseg.finish")
@@ -145,8 +145,10 @@ class Work:
                 if kind in self._plan.folders:
                     _make_folder(path.parent)
                 self._keep.add(write(kind, path, outcome, wishes, self._keep))
+            stdout = self._plan.stdout
             return Item(
                 name,
+                streamed=None if stdout is None else for_stdout(stdout, outcome, wishes),
                 model=self._model,
                 size=outcome.image_size,
                 shares=shares_of(outcome, wishes),

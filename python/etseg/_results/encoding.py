@@ -57,8 +57,13 @@ def write_image(path: Path, image: npt.NDArray[Any], keep: Container[FileId] = (
             the encoder failed.
         OutOfMemoryError: there is not enough memory to encode it.
     """
-    parts = list(_marked(_encoded(path, image)))
+    parts = encoded(path, image)
     return write_whole(path, lambda file: file.writelines(parts), keep)
+
+
+def encoded(path: Path, image: npt.NDArray[Any]) -> list[memoryview | bytes]:
+    """What :func:`write_image` would write to the path, in parts; raises what that does."""
+    return list(_marked(_encoded(path, image)))
 
 
 @needs_memory("a picture's file")

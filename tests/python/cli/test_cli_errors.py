@@ -238,23 +238,18 @@ def test_a_full_disk_is_an_error(words: str, folder: Path) -> None:
 HELD = """
 import sys
 from pathlib import Path
-import etseg._cli.work as work
 from etseg._cli import main
 
-whole = work.write_image
+opened = Path.open
 
-def held(path, image, keep=()):
-    opened = Path.open
-    def slowly(self, mode="r", *rest, **options):
-        file = opened(self, mode, *rest, **options)
-        if self.name.startswith(".etseg-"):
-            Path("begun").touch()
-            opened(Path("gate"), "rb").close()
-        return file
-    Path.open = slowly
-    return whole(path, image, keep)
+def slowly(path, mode="r", *rest, **options):
+    file = opened(path, mode, *rest, **options)
+    if path.name.startswith(".etseg-"):
+        Path("begun").touch()
+        opened(Path("gate"), "rb").close()
+    return file
 
-work.write_image = held
+Path.open = slowly
 sys.argv[0] = "etseg"
 main()
 """

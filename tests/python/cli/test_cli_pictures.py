@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+import commands
 import etseg
 from etseg._cli import main
 from etseg._results.legend import add_legend
@@ -219,3 +221,96 @@ def test_a_legend_fits_into_any_picture(size: tuple[int, int]) -> None:
     add_legend(image, [("\u00e4 long name of a label", colour)] * 40)
     assert image.shape == (*size, 3)
     assert image.any() == (min(size) >= 40 or size == (300, 5))
+
+
+# stdin and stdout.
+
+
+def piped(*arguments: object, given: bytes = b"") -> Result:
+    return CliRunner().invoke(main, ["segment", *map(str, arguments)], input=given)
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("-o", "f.png"), ("--mask", "f.png"), ("--cutout", "f.png"), ("--npz", "f.npz")],
+)
+def test_stdin_and_stdout(option: str, name: str, photo: str) -> None:
+    """What comes out is what a file would hold."""
+    ended = piped("-", option, "-", given=Path(photo).read_bytes())
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    done(photo, option, name)
+    if option == "--npz":
+        Path("stdout.npz").write_bytes(ended.stdout_bytes)
+        with np.load("stdout.npz") as one, np.load(name) as other:
+            np.testing.assert_array_equal(one["ARGMAX"], other["ARGMAX"])
+    else:
+        assert ended.stdout_bytes == Path(name).read_bytes()
+
+
+def test_stdin_among_photos(photo: str) -> None:
+    ended = piped("-", photo, "-", "-o", "out", "--json", given=Path(photo).read_bytes())
+    assert ended.exit_code == 0, ended.output
+    items = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [item["image"] for item in items] == ["-", photo]
+    assert [item["written"]["overlay"] for item in items] == ["out/stdin.png", "out/a.jpg"]
+    assert items[0]["labels"] == items[1]["labels"]
+
+
+def test_a_file_called_dash_is_a_file(photo: str) -> None:
+    Path(photo).rename("-")
+    assert piped("./-").stdout.startswith("512x512")
+    assert piped("./-", "--npz", "./-.npz").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "status", "words"),
+    [
+        (["-"], b"", 1, ("empty",)),
+        (["-"], b"no image", 1, ("no image",)),
+        (["a.jpg", "-", "-o", "-"], b"", 2, ("--output -: stdout takes one",)),
+        (["a.jpg", "-o", "-", "--mask", "-"], b"", 2, ("--output -: stdout takes one",)),
+        (["a.jpg", "-o", "-", "--json"], b"", 2, ("--json", "choose one")),
+        (["-", "--mask", "-", "--model", "./nowhere.pte"], b"", 1, ("nowhere.pte",)),
+    ],
+)
+@pytest.mark.usefixtures("photo")
+def test_what_cannot_be_piped(
+    arguments: list[str], given: bytes, status: int, words: tuple[str, ...]
+) -> None:
+    ended = piped(*arguments, given=given)
+    assert (ended.exit_code, ended.stdout) == (status, ""), ended.output
+    assert all(word in " ".join(ended.stderr.split()) for word in words), ended.stderr
+
+
+def test_pipes_of_the_shell(photo: str, tmp_path: Path) -> None:
+    """In a process of its own: redirected files, a closed stdin, a terminal, a full disk."""
+
+    def shell(line: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["sh", "-c", line.replace("etseg", f"'{commands.COMMAND}'")],
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=commands.PATIENCE,
+            check=False,
+        )
+
+    ended = shell(f"etseg segment - -o - < {photo} | etseg segment - --mask - > m.png")
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert read("m.png").shape == (512, 512)
+    # The file behind stdin is an input like any other.
+    before = Path(photo).read_bytes()
+    ended = shell(f"etseg segment - -o {photo} < {photo}")
+    assert ended.returncode == 2
+    assert b"'-' would be written over by --output 'a.jpg'" in ended.stderr
+    assert Path(photo).read_bytes() == before
+    ended = shell("etseg segment - <&-")
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        b"Error: there is no stdin to read a photo from\n",
+    )
+    ended = shell(f"etseg segment {photo} -o - > /dev/full")
+    assert ended.returncode == 1
+    assert b"Error: cannot write the answer: No space left on device" in ended.stderr
+    shown = commands.on_terminal(tmp_path, "segment", photo, "-o", "-")
+    assert shown.status == 2
+    assert "redirect it" in shown.terminal
