@@ -37,6 +37,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,7 @@ _Image = npt.NDArray[np.uint8]
 _MARGIN = 2
 #: More than any encoder writes; each makes the decoder go over the whole image once more.
 _MAX_SCANS = 100
+_SCAN = re.compile(rb"\xff\xda")
 
 
 class Pixels(NamedTuple):
@@ -126,7 +128,7 @@ def _decode_jpeg(
 ) -> _Image:
     import simplejpeg
 
-    if header.progressive and sum(1 for _ in re.finditer(rb"\xff\xda", data)) > _MAX_SCANS:
+    if header.several_scans and any(islice(_SCAN.finditer(data), _MAX_SCANS, None)):
         raise FileReadError(f"cannot decode {origin}: a JPEG of more than {_MAX_SCANS} scans")
     factor = _reduction(upright_size(header), input_size)
     # Of the sizes it can decode to, simplejpeg takes the smallest that has these: 1/factor.

@@ -460,6 +460,12 @@ def test_endless_scans_are_refused(module: etseg.ImageSegmentationModule) -> Non
     bomb = data[:last] + data[last:-2] * 200 + data[-2:]
     with pytest.raises(etseg.FileReadError, match="scans"):
         module.forward(bomb)
+    # Those of one channel each make a sequential file as slow as a progressive one.
+    start = data.index(b"\xff\xda")
+    scan = b"\xff\xda\0\x08\1\1\0\0\x3f\0" + bytes(9)
+    sequential = data[:start].replace(b"\xff\xc2", b"\xff\xc0")
+    with pytest.raises(etseg.FileReadError, match="scans"):
+        module.forward(sequential + scan * 101 + b"\xff\xd9")
 
 
 def test_the_log_level_is_as_it_was(module: etseg.ImageSegmentationModule) -> None:

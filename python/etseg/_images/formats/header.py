@@ -23,7 +23,7 @@ class Header(NamedTuple):
     width: int
     orientation: int = 1  # EXIF's 1..8, still to be applied; the decoder of TIFF does it itself
     channels: int = 0  # of a JPEG
-    progressive: bool = False
+    several_scans: bool = False  # of a JPEG: the decoder goes on until it has seen them all
     maxval: int = 255  # of a PNM: what stands for white
     #: What the decoder is given instead of the file. Raises BadHeader.
     essentials: Callable[[], bytes | memoryview] | None = None
