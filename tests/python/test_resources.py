@@ -240,6 +240,21 @@ def test_command_cache(server: Server, cache: Path, program: bytes) -> None:
     assert not list(cache.rglob("partial"))
 
 
+def test_command_cache_clear_leaves_what_is_not_its_own(
+    server: Server, cache: Path, program: bytes
+) -> None:
+    url = server.add("/a.pte", program)
+    run("fetch", url)
+    weights = cache / "models" / "resnet" / "weights.bin"
+    weights.parent.mkdir()
+    weights.write_bytes(b"a project's")
+    (cache / "models" / "link").symlink_to(weights.parent, target_is_directory=True)
+    freed = json.loads(run("cache", "clear", "--yes", "--json").stdout)["freed"]
+    assert len(program) < freed < len(program) + 2000
+    assert weights.read_bytes() == b"a project's"
+    assert json.loads(run("cache", "clear", "--yes", "--json").stdout) == {"freed": 0}
+
+
 def test_command_models(server: Server, program: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = replace(etseg.FCN_RESNET50, model_source=server.add("/fcn.pte", program))
     monkeypatch.setitem(CATALOGUE, "fcn-resnet50", spec)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import pickle
 import re
 import socket
 import stat
@@ -223,6 +224,15 @@ def test_an_image_that_cannot_be_decoded(
     error = outputs.of(lambda: selfie.forward(secret(server.url("/image"))))
     assert isinstance(error, etseg.EtsegError)
     assert f"{server.address}/image?..." in str(error)
+
+
+def test_a_result_does_not_carry_it_along(
+    server: Server, outputs: Outputs, selfie: ImageSegmentationModule, photo_path: Path
+) -> None:
+    server.add(f"/photo.jpg?sig={CANARY}&x=1", photo_path.read_bytes())
+    result = selfie.forward(secret(server.url("/photo.jpg")))
+    outputs.texts += [repr(result), pickle.dumps(result).decode("latin-1")]
+    outputs.of(result.overlay)  # the image is not asked for again
 
 
 @pytest.mark.parametrize("part", ["pass", "sig"])
