@@ -28,7 +28,7 @@ _log = logging.getLogger("etseg")
 def _published(name: str, repository: str, file: str) -> ModelSpec:
     return ModelSpec(
         name=name,
-        model_source=f"{_HOST}/react-native-executorch-{repository}/resolve/v0.9.0/xnnpack/{file}",
+        model_source=f"{_HOST}/react-native-executorch-{repository}/resolve/v0.10.0/xnnpack/{file}",
         labels=DeeplabLabel,
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,

@@ -13,6 +13,11 @@ from .torchvision import RANDOM
 from .weights import load_weights
 
 _SIZE = (512, 512)
+#: Only the hub knows it, encoder by encoder.
+_NORMALISATION = (
+    "smp's networks do not say how their input is normalised; encoders with ImageNet's weights "
+    "want mean 0.485,0.456,0.406 and std 0.229,0.224,0.225. See what was given"
+)
 
 
 def from_smp(name: str, weights: str | os.PathLike[str] | None, classes: int | None) -> Network:
@@ -38,7 +43,7 @@ def from_smp(name: str, weights: str | os.PathLike[str] | None, classes: int | N
             "pip install segmentation-models-pytorch"
         ) from None
     if Path(name).is_dir():
-        return _network(smp.from_pretrained(name), Path(name).name, None)
+        return _network(smp.from_pretrained(name), Path(name).name)
     architecture, _, encoder = name.partition("/")
     known = sorted(kind.__name__ for kind in smp.MODEL_ARCHITECTURES_MAPPING.values())
     if architecture not in known or not encoder:
@@ -63,23 +68,8 @@ def from_smp(name: str, weights: str | os.PathLike[str] | None, classes: int | N
         raise DownloadError(f"'smp:{name}' cannot be had: {error}") from error
     if os.fspath(weights) != RANDOM:
         load_weights(module, weights)
-    return _network(module, f"{architecture} {encoder}", encoder)
+    return _network(module, f"{architecture} {encoder}")
 
 
-def _network(module: Any, title: str, encoder: str | None) -> Network:
-    from segmentation_models_pytorch.encoders import get_preprocessing_params
-
-    fields: dict[str, Any] = {}
-    notes: tuple[str, ...] = ()
-    try:
-        # What the encoder's published weights were trained with, and a network on top of it.
-        params = get_preprocessing_params(encoder or module.encoder.name)
-    except (AttributeError, KeyError, ValueError):
-        params = None
-    if params and params.get("mean") and params.get("input_space", "RGB") == "RGB":
-        high = (params.get("input_range") or [0, 1])[1]
-        fields["mean"] = tuple(value / high for value in params["mean"])
-        fields["std"] = tuple(value / high for value in params["std"])
-    else:
-        notes = ("the encoder does not say how its input is normalised; check mean and std",)
-    return Network(module.eval(), f"smp {title}", _SIZE, fields, notes)
+def _network(module: Any, title: str) -> Network:
+    return Network(module.eval(), f"smp {title}", _SIZE, {}, (_NORMALISATION,))
