@@ -154,7 +154,9 @@ def network_input(image: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
 
 def settled(network: nn.Module, size: tuple[int, int]) -> nn.Module:
     """Batch norms that fit what they see, and scores that reach as far as trained ones."""
-    batch = torch.cat([network_input(picture(*shape), size) for shape in IMAGE_SIZES])
+    noise = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    images = [*(picture(*shape) for shape in IMAGE_SIZES), noise]
+    batch = torch.cat([network_input(image, size) for image in images])
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     network.eval()
     for norm in norms:

@@ -28,7 +28,7 @@ def test_there_are_programs() -> None:
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("index", range(4))
 def test_it_computes_what_torch_did(path: Path, index: int) -> None:
-    """ARGMAX equal but for ties within 1e-4, probabilities within 1e-3."""
+    """ARGMAX equal but for ties within 1e-4 of the largest score, probabilities within 1e-3."""
     kept = np.load(path.with_suffix(".npz"))
     image, scores = kept[f"image{index}"], kept[f"scores{index}"].astype(np.float64)
     with etseg.ImageSegmentationModule() as module:
@@ -39,7 +39,7 @@ def test_it_computes_what_torch_did(path: Path, index: int) -> None:
     for label, expected in enumerate(probabilities):
         assert np.abs(result[label] - expected).max() < 1e-3
     chosen = np.take_along_axis(scores, result.argmax[None].astype(np.int64), 0)[0]
-    assert (scores.max(0) - chosen).max() <= 1e-4
+    assert (scores.max(0) - chosen).max() <= 1e-4 * max(1, np.abs(scores).max())
     assert len(np.unique(result.argmax)) > 1, "a network that says one thing shows nothing"
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from etseg.export._graph.capture import capture
+from etseg.export._graph.rewrites import rewritten
 from etseg.export._graph.simplify import simplified
 from etseg.export._graph.tail import find_tail
 from networks import Backbone, build, seeded
@@ -145,3 +146,45 @@ def test_a_convolution_that_others_read_keeps_its_weights() -> None:
     image = torch.rand(1, 3, *SIZE)
     with torch.no_grad():
         torch.testing.assert_close(simplified(network, SIZE, cut=True).graph(image), network(image))
+
+
+class Attention(nn.Module):
+    """What a transformer's block has around its convolutions."""
+
+    def __init__(self, affine: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(16, eps=1e-3, elementwise_affine=affine)
+        self.turn = nn.Linear(3, 16)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        tokens = self.norm(self.turn(image.flatten(2).transpose(1, 2)))
+        heads = F.dropout(tokens, 0.5, self.training).reshape(1, -1, 2, 8).transpose(1, 2)
+        weights = (heads @ heads.transpose(2, 3)).softmax(-1)
+        mixed = (weights @ heads).transpose(1, 2).reshape(1, -1, 16)
+        return mixed.transpose(1, 2).reshape(1, 16, *image.shape[-2:])
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_what_a_backend_does_not_take_is_written_otherwise(affine: bool) -> None:
+    network = seeded(Attention(affine))
+    graph = simplified(network, (6, 8), cut=True).graph
+    before = [str(node.target) for node in graph.graph.nodes]
+    found = rewritten(graph)
+    names = {str(node.target) for node in found.graph.nodes}
+    assert not names & {"aten.layer_norm.default", "aten.matmul.default"}
+    assert {"aten.layer_norm.default", "aten.matmul.default"} <= set(before)
+    assert [str(node.target) for node in graph.graph.nodes] == before, "the one given stays"
+    image = torch.rand(1, 3, 6, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(found(image), network(image))
+
+
+def test_products_that_broadcast_stay() -> None:
+    class Broadcast(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image @ image[:, :1].transpose(2, 3)
+
+    network = Broadcast().eval()
+    graph = simplified(network, (6, 8), cut=True).graph
+    image = torch.rand(1, 3, 6, 8)
+    torch.testing.assert_close(rewritten(graph)(image), network(image))

@@ -18,6 +18,7 @@ from torch import fx
 from etseg._model.metadata import METHOD
 from etseg.export._errors import ExportError
 from etseg.export._graph.capture import exported, source_of
+from etseg.export._graph.rewrites import rewritten
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def lower(
     """
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    program = exported(graph, torch.zeros(1, 3, *size))
+    program = exported(rewritten(graph), torch.zeros(1, 3, *size))
     try:
         with quiet():
             edge = to_edge_transform_and_lower(
