@@ -12,7 +12,7 @@ from .doctor import doctor
 from .ending import Commands
 from .export import export
 from .resources import cache, fetch, models
-from .segment import segment
+from .segmenting.command import segment
 from .serve import serve
 
 _EPILOG = """\

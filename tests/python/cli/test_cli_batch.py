@@ -20,8 +20,8 @@ from PIL import Image
 
 import commands
 from etseg._cli import main
-from etseg._cli.folders import natural
-from etseg._cli.outputs import distinct_names
+from etseg._cli.segmenting.folders import natural
+from etseg._cli.segmenting.outputs import distinct_names
 from http_server import Fault, serving
 from programs import program
 
@@ -165,7 +165,7 @@ def test_a_folder_that_cannot_be_read(tree: Path, monkeypatch: pytest.MonkeyPatc
             raise PermissionError(13, "Permission denied")
         return scan(folder)
 
-    monkeypatch.setattr("etseg._cli.folders.os.scandir", scandir)
+    monkeypatch.setattr("etseg._cli.segmenting.folders.os.scandir", scandir)
     monkeypatch.chdir(tree)
     ended = CliRunner().invoke(main, ["segment", "-r", "photos"])
     assert ended.exit_code == 1

@@ -298,7 +298,8 @@ def test_nohup_is_heeded(folder: Path) -> None:
     script = """
         import signal, sys
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        from etseg._cli import common, main, work
+        from etseg._cli import main
+        from etseg._cli.segmenting import work
         made = work.Work
         def hang_up(*arguments):
             signal.raise_signal(signal.SIGHUP)

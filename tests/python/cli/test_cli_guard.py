@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from etseg._cli import main, outputs, work
+from etseg._cli import main
 from etseg._cli.guard import file_ids, keep_apart
+from etseg._cli.segmenting import outputs, work
 from etseg._results.encoding import is_marked
 from programs import program
 
@@ -341,7 +342,7 @@ def test_many_outputs_are_looked_at_once_each(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_plan_names_what_is_read(folder: Path) -> None:
-    from etseg._cli.inputs import collect
+    from etseg._cli.segmenting.inputs import collect
 
     planned = outputs.plan(collect(["t.jpg", "photos"], False), {"mask": "out"}, ["u.png"])
     ids = {

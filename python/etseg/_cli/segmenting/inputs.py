@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from etseg._cli.common import Failure
 from etseg._errors import InvalidUserInputError
 from etseg._images.endings import IMAGE_ENDINGS
 from etseg._messages import source_for_people
 from etseg._uris import path_of_file_uri, scheme_of
 
-from .common import Failure
 from .folders import of_folder, of_pattern
 
 #: Among photos stdin, as an output stdout.

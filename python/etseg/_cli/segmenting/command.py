@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from etseg._cli.common import complete_model, json_option, reported
 from etseg._threads import set_num_threads
 
-from .common import complete_model, json_option, reported
 from .inputs import collect, path_of
 from .model import loaded, model_of
 from .outputs import plan

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from etseg._cli.common import Failure
 from etseg._results.encoding import is_marked
 
-from .common import Failure
 from .inputs import Photo, Photos
 
 

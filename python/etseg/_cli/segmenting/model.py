@@ -6,12 +6,11 @@ import os
 
 import click
 
+from etseg._cli.common import download_bar, known_models
 from etseg._model.catalogue import CATALOGUE
 from etseg._model.spec import ModelSpec
 from etseg._module import ImageSegmentationModule
 from etseg._threads import get_num_threads
-
-from .common import download_bar, known_models
 
 #: What the copies of a model's weights may take where nobody said how many there shall be, bytes.
 _MOST_COPIES = 1_000_000_000

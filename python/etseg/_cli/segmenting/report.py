@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from etseg._cli.common import can_draw, print_json
 from etseg._errors import EtsegError
-
-from .common import can_draw, print_json
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on

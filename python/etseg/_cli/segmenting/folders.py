@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from etseg._cli.common import Failure
 from etseg._images.endings import IMAGE_ENDINGS
-
-from .common import Failure
 
 _DIGITS = re.compile(r"([0-9]+)")
 

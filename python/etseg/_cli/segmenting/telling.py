@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from .common import Failure, note, print_json
-from .ending import status_of
+from etseg._cli.common import Failure, note, print_json
+from etseg._cli.ending import status_of
+
 from .inputs import Photos
 from .outputs import Plan
 from .report import Batch, print_one

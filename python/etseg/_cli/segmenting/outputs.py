@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 
+from etseg._cli.guard import keep_apart, what_is_read
 from etseg._images.endings import IMAGE_ENDINGS
 from etseg._results.encoding import is_photograph
 from etseg._writing import FileId, file_id
 
 from .earlier import leave_out
-from .guard import keep_apart, what_is_read
 from .inputs import STDIO, Photo, Photos
 
 #: The option of each kind of output.

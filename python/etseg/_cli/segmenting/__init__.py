@@ -1,0 +1,1 @@
+"""`etseg segment`: from its arguments to files, figures and words."""
