@@ -215,8 +215,10 @@ def _open(method: str, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPRes
 def _drain(response: urllib3.BaseHTTPResponse) -> None:
     """Reads what is of no interest, if it is short: then the connection can be kept."""
     left = response.length_remaining
-    if left is not None and left <= _WORTH_READING:
-        response.drain_conn()
+    watch = current()
+    if left is not None and left <= _WORTH_READING and watch is not None:
+        watch.draining()
+        response.drain_conn()  # what goes wrong here closes the connection, and is no error
 
 
 def _asked(call: Callable[[], T], url: str, code: ErrorCode) -> T:

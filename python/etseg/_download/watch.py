@@ -7,6 +7,8 @@ several times a second, without a thread that watches.
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +27,9 @@ SLICE = 0.25
 SLOWEST = 1024
 #: So many bytes in a row that hold no content (heads, trailers, empty blocks) are no answer.
 MOST_WITHOUT_CONTENT = 1 << 20
+
+#: What is not wanted is waited for no longer, in seconds.
+_WORTH_WAITING = 1.0
 
 now = time.monotonic
 sleep = time.sleep
@@ -99,6 +104,10 @@ class Watch:
         """The body of an answer, from here on."""
         self._begin("body")
 
+    def draining(self) -> None:
+        """What is left of an answer that is not wanted, from here on: hardly any time for that."""
+        self._begin("rest")
+
     def delivered(self) -> None:
         """Content came."""
         self._without_content = 0
@@ -162,6 +171,10 @@ class Watch:
 
     def _left(self) -> float:
         """Seconds that what is waited for may take yet; of a body, until it is measured again."""
+        if self._phase == "rest":
+            if self._waited >= _WORTH_WAITING:
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            return _WORTH_WAITING - self._waited
         if self._phase == "connection":
             limit, code = self._limits.connect_timeout, ErrorCode.RESOURCE_FETCHER_DOWNLOAD_FAILED
             why = "no connection"

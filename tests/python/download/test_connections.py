@@ -107,7 +107,7 @@ def test_map_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_pat
     with serving_tls(authority.context()) as server, ImageSegmentationModule() as module:
         urls = [server.add(f"/{n}.jpg", photo_path.read_bytes()) for n in range(12)]
         module.load(etseg.SELFIE_SEGMENTATION)
-        with module.map(urls) as results:
+        with module.map(urls, look_ahead=2) as results:
             assert len([result.argmax for result in results]) == 12
         assert len(server.requests) == 12
         assert server.connections < 12

@@ -222,6 +222,18 @@ def test_what_never_comes_to_the_point(head: bytes, row: bytes) -> None:
     assert any(word in str(caught.value) for word in ("no content", "no HTTP"))
 
 
+@pytest.mark.parametrize("drips", [b"x", b""], ids=["drips", "is silent"])
+def test_a_refusal_does_not_wait_for_its_page(drips: bytes, turn: Callable[[float], Clock]) -> None:
+    clock = turn(0.2)
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 60000\r\n\r\n"
+    begun = clock.time
+    with clock.dripping(head, drips) as server:
+        with pytest.raises(DownloadError, match="answered 404: there is nothing there"):
+            read_url(server.url)
+        assert len(server.requests) == 1
+        assert clock.time - begun < 10
+
+
 # Being asked to wait.
 
 
