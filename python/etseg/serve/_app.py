@@ -26,6 +26,7 @@ from ._body import Posted, posted
 from ._metrics import Metrics
 from ._models import Models
 from ._openapi import description
+from ._pages import page
 from ._problem import ProblemError
 from ._settings import Settings
 from ._work import Encoded, Wish, segment
@@ -40,9 +41,10 @@ logger = logging.getLogger("etseg.serve")
 def create_app(settings: Settings | None = None) -> Starlette:
     """An ASGI application that segments what is posted to it.
 
-    ``POST /v1/segment``, ``GET /v1/models``, ``/healthz``, ``/readyz``, ``/metrics``,
-    ``/openapi.json``. Models are loaded when it starts up (the ASGI lifespan); where it is mounted
-    in another application, that one passes its lifespan on, see the guide.
+    A page to try it in at ``/``; ``POST /v1/segment``, ``GET /v1/models``, ``/healthz``,
+    ``/readyz``, ``/metrics``, ``/openapi.json``. Models are loaded when it starts up (the ASGI
+    lifespan); where it is mounted in another application, that one passes its lifespan on, see the
+    guide.
 
     Args:
         settings: None for the selfie model, and the defaults of :class:`Settings`.
@@ -59,6 +61,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
             Route("/readyz", service.ready),
             Route("/metrics", service.metrics_text),
             Route("/openapi.json", service.openapi),
+            Route("/", page),
+            Route("/{name}", page),
         ],
         exception_handlers={
             ProblemError: _problem.of_problem,

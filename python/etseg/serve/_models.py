@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from etseg._limits import Limits
+from etseg._model.catalogue import CATALOGUE
 from etseg._model.spec import ModelSpec
 from etseg._module import ImageSegmentationModule
 
@@ -64,6 +65,7 @@ class Models:
                 "input_size": list(module.input_size),
                 "labels": [label.name for label in module.labels if label.name != "ARGMAX"],
                 "licence": module.spec.licence,
+                "in_catalogue": name in CATALOGUE,
             }
             for name, module in self._modules.items()
             if module.is_loaded

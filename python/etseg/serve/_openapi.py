@@ -162,4 +162,5 @@ def _parameters(models: Sequence[str]) -> list[dict[str, Any]]:
         query("classes", "labels to list, or to return maps of, by commas", type="string"),
         query("label", "what output=cutout cuts out", type="string"),
         query("rle", "whether JSON has run lengths", type="boolean"),
+        query("mask", "whether JSON has the mask, mask_png in base64", type="boolean"),
     ]

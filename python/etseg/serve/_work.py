@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from etseg._labels import Label
 from etseg._module import ImageSegmentationModule
 from etseg._results.result import SegmentationResult
 
@@ -42,6 +45,7 @@ class Wish:
     classes: tuple[str, ...]
     label: str | None
     rle: bool
+    mask: bool
 
     @classmethod
     def of(cls, options: Mapping[str, str], accept: str) -> Wish:
@@ -50,21 +54,22 @@ class Wish:
         Raises:
             ProblemError: 400 or 406: an option is unknown, or cannot be.
         """
-        known = {"model", "output", "classes", "label", "rle"}
+        known = {"model", "output", "classes", "label", "rle", "mask"}
         if unknown := sorted(set(options) - known):
             raise ProblemError(400, f"unknown options {unknown}; there are {sorted(known)}")
         output = options.get("output") or _accepted(accept)
         if output not in ENCODERS:
             raise ProblemError(400, f"output is {output!r}; expected one of {sorted(ENCODERS)}")
         classes = tuple(filter(None, map(str.strip, options.get("classes", "").split(","))))
-        rle = options.get("rle", "false").lower()
-        if rle not in ("true", "false", "1", "0"):
-            raise ProblemError(400, f"rle is {rle!r}; expected true or false")
         label = options.get("label")
         if output == "cutout" and not label and len(classes) != 1:
             raise ProblemError(400, "output=cutout needs label=NAME: what is to be cut out")
         return cls(
-            output, classes, label or (classes[0] if classes else None), rle in ("true", "1")
+            output,
+            classes,
+            label or (classes[0] if classes else None),
+            rle=_is_true("rle", options),
+            mask=_is_true("mask", options),
         )
 
 
@@ -74,10 +79,12 @@ def segment(name: str, module: ImageSegmentationModule, image: bytes, wish: Wish
     Raises:
         EtsegError: whatever ``forward()`` raises.
     """
-    maps = wish.classes if wish.output == "npz" else ()
+    maps: Sequence[Label] = wish.classes if wish.output == "npz" else ()
     if wish.output == "cutout" and wish.label is not None:
         maps = (wish.label,)
-    result = module.forward(image, maps, resize=True)
+    elif wish.output == "confidence":
+        maps = [label for label in module.labels if label.name != "ARGMAX"]
+    result = module.forward(image, maps, resize=wish.output != "confidence")
     start = perf_counter_ns()
     media_type, encode = ENCODERS[wish.output]
     body = encode(name, result, wish)
@@ -93,8 +100,6 @@ def segment(name: str, module: ImageSegmentationModule, image: bytes, wish: Wish
 
 
 def _json(name: str, result: SegmentationResult, wish: Wish) -> bytes:
-    import json
-
     height, width = result.image_size
     areas, boxes = result.areas(), result.boxes()
     wanted = [m for m in boxes if not wish.classes or _name(m) in wish.classes]
@@ -120,6 +125,8 @@ def _json(name: str, result: SegmentationResult, wish: Wish) -> bytes:
             for stage in ("decode", "preprocess", "inference", "postprocess", "total")
         },
     }
+    if wish.mask:
+        content["mask_png"] = base64.b64encode(_mask(name, result, wish)).decode()
     return json.dumps(content, allow_nan=False).encode()
 
 
@@ -137,6 +144,12 @@ def _cutout(_name: str, result: SegmentationResult, wish: Wish) -> bytes:
     return _png(cv2.cvtColor(result.cutout(wish.label), cv2.COLOR_RGBA2BGRA))
 
 
+def _confidence(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:
+    """Of each pixel of the model's map the probability of its label, 0 to 255."""
+    probabilities = np.max([result[key] for key in result if _name_of_key(key) != "ARGMAX"], axis=0)
+    return _png(np.rint(np.nan_to_num(probabilities) * 255).astype(np.uint8))
+
+
 def _npz(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:
     file = io.BytesIO()
     arrays: dict[str, Any] = {_name_of_key(key): value for key, value in result.items()}
@@ -149,6 +162,13 @@ def _png(picture: Any) -> bytes:
     if not done:
         raise ProblemError(500, "the picture cannot be encoded")
     return encoded.tobytes()
+
+
+def _is_true(name: str, options: Mapping[str, str]) -> bool:
+    value = options.get(name, "false").lower()
+    if value not in ("true", "false", "1", "0"):
+        raise ProblemError(400, f"{name} is {value!r}; expected true or false")
+    return value in ("true", "1")
 
 
 def _name(member: Any) -> str:
@@ -178,4 +198,5 @@ ENCODERS: dict[str, tuple[str, Callable[[str, SegmentationResult, Wish], bytes]]
     "overlay": ("image/png", _overlay),
     "cutout": ("image/png", _cutout),
     "npz": ("application/x-npz", _npz),
+    "confidence": ("image/png", _confidence),
 }

@@ -157,6 +157,7 @@ def test_models_and_the_rest(client: TestClient, photo_path: Path) -> None:
         ({"content": b"x", "params": {"output": "gif"}}, 400, "output is 'gif'"),
         ({"content": b"x", "params": {"size": "1"}}, 400, r"unknown options \['size'\]"),
         ({"content": b"x", "params": {"rle": "yes please"}}, 400, "rle is 'yes please'"),
+        ({"content": b"x", "params": {"mask": "2"}}, 400, "mask is '2'; expected true or false"),
         ({"content": b"x", "params": {"output": "cutout"}}, 400, "needs label=NAME"),
         ({"content": b"x", "headers": {"Accept": "text/html"}}, 406, "cannot answer with"),
         (
@@ -481,6 +482,32 @@ def test_bad_settings(changed: dict[str, Any], message: str) -> None:
         Settings(**changed)
 
 
-def test_json_is_json(client: TestClient, photo_path: Path) -> None:
-    text = client.post("/v1/segment", content=photo_path.read_bytes()).text
-    assert json.loads(text)["timings_ms"]["total"] > 0
+def test_json_with_the_mask(
+    client: TestClient, photo_path: Path, expected: etseg.SegmentationResult
+) -> None:
+    answer = client.post("/v1/segment", content=photo_path.read_bytes(), params={"mask": "true"})
+    content = json.loads(answer.text)
+    assert content["timings_ms"]["total"] > 0
+    np.testing.assert_array_equal(picture(base64.b64decode(content["mask_png"])), expected.argmax)
+
+
+def test_confidence(client: TestClient, photo_path: Path) -> None:
+    answer = client.post(
+        "/v1/segment", content=photo_path.read_bytes(), params={"output": "confidence"}
+    )
+    with etseg.ImageSegmentationModule() as module:
+        module.load(etseg.SELFIE_SEGMENTATION)
+        result = module.forward(photo_path.read_bytes(), ["SELFIE", "BACKGROUND"])
+    expected = np.maximum(result["SELFIE"], result["BACKGROUND"])
+    np.testing.assert_allclose(picture(answer.content) / 255, expected, atol=0.003)
+
+
+def test_the_page_and_nothing_beside_it(client: TestClient) -> None:
+    answer = client.get("/")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert client.get("/app.js").status_code == 200
+    for path in ("/nothing.js", "/..%2f_app.py", "/__init__.py"):
+        assert client.get(path).status_code == 404
+    size = sum(len(client.get(f"/{n}").content) for n in ("", "app.js", "style.css", "icon.svg"))
+    assert size < 150_000
