@@ -191,8 +191,11 @@ def _rounded(length: int, factor: int) -> int:
 
 def _rgb_of_cmyk(cmyk: _Image) -> _Image:
     """Of the inverted values that every program writes into JPEG files: 255 is no ink."""
-    product = cmyk[..., :3].astype(np.uint16) * cmyk[..., 3:]
-    return ((product + 127) // 255).astype(np.uint8)
+    product = cmyk[..., :3].astype(np.uint16)
+    product *= cmyk[..., 3:]
+    product += 127
+    product //= 255
+    return product.astype(np.uint8)
 
 
 def _has_end(data: memoryview) -> bool:
