@@ -56,6 +56,7 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|enum|numpy|os|pathlib|types)\..*"),
     (r"py:.*", r"etseg\._running\.stream\.Item"),  # the type variable of a generic class
+    (r"py:.*", r"(etseg\._labels\.)?ByLabel"),  # a mapping; what may be a key, each method says
 ]
 
 # -- Pages

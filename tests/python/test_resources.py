@@ -171,7 +171,7 @@ def test_from_custom_model(server: Server, program: bytes) -> None:
         module.warmup()
     assert progress[-1] == 1.0
     with pytest.raises(etseg.InvalidConfigError, match="nonsense"):
-        ImageSegmentationModule.from_custom_model("model.pte", nonsense=1)
+        ImageSegmentationModule.from_custom_model("model.pte", nonsense=1)  # type: ignore[call-arg]
 
 
 # etseg.resources.

@@ -102,7 +102,8 @@ def test_load_and_delete_while_others_forward(
     expected = [module.forward(image, ["SELFIE"], resize=True)["SELFIE"]]
     module.load(etseg.SELFIE_SEGMENTATION_LANDSCAPE)
     expected.append(module.forward(image, ["SELFIE"], resize=True)["SELFIE"])
-    assert not np.array_equal(*expected)
+    first, second = expected
+    assert not np.array_equal(first, second)
     deleted = threading.Event()
     done = [0] * 4
 

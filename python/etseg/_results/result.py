@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from etseg._labels import Label
+from etseg._labels import ByLabel, Label
 
 from . import composing, notebook, pictures, rle, saving
 from .checks import needs_memory, within
@@ -55,7 +55,7 @@ class SegmentationResult(Maps):
         return tuple(member for member in self._made.labels.members if areas[member].pixels)
 
     @needs_memory("areas")
-    def areas(self) -> Mapping[IntEnum, Area]:
+    def areas(self) -> ByLabel[Area]:
         """How much of the image each label covers; a label that is nowhere has 0 pixels.
 
         A key is a member, name or index.
@@ -66,7 +66,7 @@ class SegmentationResult(Maps):
         return areas_of(self._made)
 
     @needs_memory("boxes")
-    def boxes(self) -> Mapping[IntEnum, Box]:
+    def boxes(self) -> ByLabel[Box]:
         """The box around all pixels of each label that is there: (x0, y0, x1, y1), half-open.
 
         ``image[y0:y1, x0:x1]`` is the part of the image in the box. A key is a member, name or

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -52,7 +50,7 @@ class Contour:
     holes: tuple[npt.NDArray[np.float32], ...]
 
 
-def areas_of(made: Made) -> Mapping[IntEnum, Area]:
+def areas_of(made: Made) -> ByLabel[Area]:
     """By label; of all of them."""
     total = made.image_size[0] * made.image_size[1]
     pixels = areas(cells(made.indices(), made.image_size), len(made.labels))
@@ -65,7 +63,7 @@ def areas_of(made: Made) -> Mapping[IntEnum, Area]:
     )
 
 
-def boxes_of(made: Made) -> Mapping[IntEnum, Box]:
+def boxes_of(made: Made) -> ByLabel[Box]:
     """By label; of those that are there."""
     found = cells(made.indices(), made.image_size)
     pixels = areas(found, len(made.labels))

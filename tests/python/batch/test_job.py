@@ -272,8 +272,8 @@ def test_stores_that_fsspec_knows(photos: Path) -> None:
     memory.pipe("/bucket/more/notes.md", b"no image")
     report = batch.run("memory://bucket", "memory://out", MODEL, outputs=["areas"])
     assert (report.inputs, report.errors) == (len(list(photos.glob("[!.]*.jpg"))), {})
-    system, path = file_system("memory://out")
-    table = pq.read_table(f"{path}/part-000000-{_token(system, path)}.parquet", filesystem=system)
+    system, out = file_system("memory://out")
+    table = pq.read_table(f"{out}/part-000000-{_token(system, out)}.parquet", filesystem=system)
     assert len(table) == report.written
     again = batch.run("memory://bucket", "memory://out", MODEL, outputs=["areas"])
     assert again.written == 0

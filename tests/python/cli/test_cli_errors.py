@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import commands
+from children import PATIENCE
 from etseg._cli import main
 
 LONG = "x" * 300
@@ -220,14 +221,14 @@ def test_a_full_disk_is_an_error(words: str, folder: Path) -> None:
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [commands.COMMAND, *words.split()], cwd=folder, stdout=full, stderr=subprocess.PIPE,
-            text=True, timeout=commands.PATIENCE, check=False,
+            text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
     assert ended.returncode == 1
     assert ended.stderr == "Error: cannot write the answer: No space left on device\n"
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             [commands.COMMAND, *words.split()], cwd=folder, stdout=full, stderr=full,
-            timeout=commands.PATIENCE, check=False,
+            text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
     assert ended.returncode == 1
 
@@ -273,7 +274,7 @@ def test_a_signal_leaves_no_temporary_file(
         assert list(folder.rglob(".etseg-*"))
         process.send_signal(getattr(signal, name))
         release(folder / "gate", process)
-        _, said = process.communicate(timeout=commands.PATIENCE)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, said
     assert "Aborted" in said
     assert "Traceback" not in said
@@ -309,7 +310,7 @@ def test_nohup_is_heeded(folder: Path) -> None:
     """
     ended = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], cwd=folder, capture_output=True, text=True,
-        timeout=commands.PATIENCE, check=False,
+        timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
     assert re.search(r"^BACKGROUND", ended.stdout, re.M)

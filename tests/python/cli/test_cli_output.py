@@ -15,6 +15,7 @@ import pytest
 
 import commands
 import etseg
+from children import PATIENCE
 from etseg._cli import main
 from http_server import Fault, Server
 
@@ -118,7 +119,7 @@ def test_json_lines_come_as_photos_are_done(photos: Path, server: Server) -> Non
             first = json.loads(process.stdout.readline())
         finally:
             hold.set()
-        second, _ = process.communicate(timeout=commands.PATIENCE)
+        second, _ = process.communicate(timeout=PATIENCE)
     assert first["image"] == "photos/a.jpg"
     assert json.loads(second)["image"] == url
     assert process.returncode == 0
@@ -240,7 +241,7 @@ def test_who_wants_no_colours_gets_none(environment: dict[str, str], photos: Pat
         ["models"],
         ["doctor"],
     ):
-        assert not STYLE.search(commands.on_terminal(photos, *arguments, **environment).terminal)
+        assert not STYLE.search(commands.on_terminal(photos, *arguments, **environment).terminal)  # type: ignore[arg-type]
         assert STYLE.search(commands.on_terminal(photos, *arguments, NO_COLOR="").terminal)
     dumb = commands.on_terminal(photos, "segment", "photos", TERM="dumb")
     assert ESCAPE not in dumb.terminal
@@ -291,7 +292,7 @@ def test_a_reader_that_goes_away_is_no_error(photos: Path) -> None:
         assert process.stdout.readline().startswith("photos/a.jpg")
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(commands.PATIENCE) == 1
+        assert process.wait(PATIENCE) == 1
     assert len(list((photos / "masks").iterdir())) < 300
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 import etseg
+from children import PATIENCE
 from downloading import damage, files
 from etseg import DownloadError, ErrorCode, ImageSegmentationModule, resources
 from etseg._download.cache import Entry, entries
 from etseg._download.disk import sha256_of
 from etseg._download.records import parse_record
-from http_server import PATIENCE, Fault, Server
+from http_server import Fault, Server
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -194,7 +195,7 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("ETSEG_CACHE", "~/mine")
     assert resources.cache_directory() == tmp_path / "mine"
     for unset in (lambda: monkeypatch.setenv("ETSEG_CACHE", ""), monkeypatch.undo):
-        unset()
+        unset()  # type: ignore[no-untyped-call]
         assert resources.cache_directory().is_absolute()
         assert resources.cache_directory().name == "etseg"
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import etseg
+from children import PATIENCE
 from downloading import load, only_model
 from etseg import DownloadError, ImageSegmentationModule, resources
 from etseg._download.connections import close_all
 from etseg._download.http import read_url
-from http_server import PATIENCE, Fault, Server
+from http_server import Fault, Server
 from raw_server import RawServer, raw_serving
 from tls import Authority, serving_tls
 

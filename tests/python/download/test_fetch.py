@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import etseg
+from children import PATIENCE
 from downloading import PICTURE, files, load, only_model
 from etseg import DownloadError, ErrorCode, ImageSegmentationModule, resources
 from etseg._download.errors import PassingError
@@ -25,7 +26,7 @@ from etseg._download.http import read_url
 from etseg._download.redirects import redirected
 from etseg._download.retrying import TRIES, retried
 from etseg._download.watch import Watch
-from http_server import PATIENCE, Fault, Server
+from http_server import Fault, Server
 
 pytestmark = pytest.mark.usefixtures("cache")
 

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 import pytest
 
 import etseg
+from children import PATIENCE
 from etseg import DownloadError, ErrorCode, Limits, resources
 from etseg._download import watch
 from etseg._download.http import announced_length, read_url
-from http_server import PATIENCE, Fault, Server
+from http_server import Fault, Server
 from raw_server import RawServer, raw_serving, saying
 
 pytestmark = pytest.mark.usefixtures("cache")

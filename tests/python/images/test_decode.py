@@ -44,7 +44,7 @@ def apart(left: Pixels, right: Pixels) -> int:
     return int(np.abs(left.astype(int) - right).max())
 
 
-LOSSLESS = {
+LOSSLESS: dict[str, tuple[str, dict[str, Any]]] = {
     "png": ("PNG", {}),
     "png-palette-of-few": ("PNG", {}),
     "webp": ("WEBP", {"lossless": True}),
@@ -62,7 +62,7 @@ def test_lossless(module: etseg.ImageSegmentationModule, name: str) -> None:
     assert apart(seen(module, encoded(picture(), kind, **options)), picture()) == 0
 
 
-LOSSY = {
+LOSSY: dict[str, tuple[str, dict[str, Any]]] = {
     "jpeg": ("JPEG", {"quality": 95}),
     "jpeg-progressive": ("JPEG", {"quality": 95, "progressive": True}),
     "jpeg-444": ("JPEG", {"quality": 95, "subsampling": 0}),
@@ -82,7 +82,7 @@ def test_lossy(module: etseg.ImageSegmentationModule, name: str) -> None:
     assert apart(seen(module, encoded(smooth(), kind, **options)), smooth()) <= 12
 
 
-ORIENTED = {
+ORIENTED: dict[str, tuple[str, dict[str, Any]]] = {
     "jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
     "jpeg-progressive": ("JPEG", {"quality": 95, "progressive": True}),
     "png": ("PNG", {}),

@@ -229,7 +229,7 @@ def _tiff(*tags: tuple[int, int, int]) -> bytes:
     return head + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
 
 
-def _jpeg2000(at: int, form: str, *values: int, **options: object) -> bytes:
+def _jpeg2000(at: int, form: str, *values: int, **options: Any) -> bytes:
     """A codestream in which something else stands at one place."""
     data = bytearray(encoded(smooth(600, 600), "JPEG2000", no_jp2=True, **options))
     struct.pack_into(form, data, at, *values)
@@ -245,7 +245,7 @@ def _gif_of_clear_codes() -> bytes:
 
 
 def _coding(**options: object) -> bytes:
-    return encoded(smooth(), "JPEG2000", no_jp2=True, **options)
+    return encoded(smooth(), "JPEG2000", no_jp2=True, **options)  # type: ignore[arg-type]
 
 
 @cache

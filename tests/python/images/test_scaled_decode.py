@@ -194,7 +194,7 @@ def test_masks_agree_on_the_shared_photos(
     maps = []
     for scaled in (True, False):
         with etseg.ImageSegmentationModule(scaled_decode=scaled) as module:
-            module.load(replace(spec_of("deeplab-257"), resample=resample))
+            module.load(replace(spec_of("deeplab-257"), resample=resample))  # type: ignore[arg-type]
             maps.append(np.asarray(module.forward(file, resize=True).argmax))
     mean, worst = agreement(*maps)
     measured("IoU, mean and worst", (mean, worst))

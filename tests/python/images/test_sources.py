@@ -183,7 +183,7 @@ def test_lossless_formats(form: str, maps: Callable[[Any], Pixels]) -> None:
     expected = maps(picture())
     atol = 0.2 if form == "GIF" else 0  # 256 colours
     try:
-        got = maps(encoded(form, **options))
+        got = maps(encoded(form, **options))  # type: ignore[arg-type]
     except etseg.FileReadError:
         assert form == "GIF"  # older OpenCV reads none
         return
@@ -313,10 +313,11 @@ def test_orientation(orientation: int, way: str, maps: Callable[[Any], Pixels]) 
     exif[0x0112] = orientation
     upright = ORIENTATIONS[orientation](picture())
     form = {"PIL": "JPEG", "TIFF as PIL": "TIFF"}.get(way, way)
-    options: dict[str, Any] = {
+    of_form: dict[str, dict[str, Any]] = {
         "JPEG": {"quality": 95, "subsampling": 0},
         "WEBP": {"lossless": True},
-    }.get(form, {})
+    }
+    options = of_form.get(form, {})
     data = encoded(form, exif=exif, **options)
     source: Any = Image.open(io.BytesIO(data)) if "PIL" in way else data
     got = maps(source)

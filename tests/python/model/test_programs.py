@@ -122,9 +122,10 @@ def test_a_call_leaves_nothing_for_the_next(name: str, load: Callable[..., Any])
     """The input's memory, which may be the output's too, is written anew by each call."""
     module = load(name)
     size = module.input_size
-    first = maps_of(module, picture(*size))
-    maps_of(module, picture(*size, seed=1))
-    again = maps_of(module, picture(*size))
+    height, width = size
+    first = maps_of(module, picture(height, width))
+    maps_of(module, picture(height, width, seed=1))
+    again = maps_of(module, picture(height, width))
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)
 

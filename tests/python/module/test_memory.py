@@ -64,7 +64,7 @@ def loaded(source=None, **fields):
 def in_a_process(code: str, *arguments: str, **environment: str) -> list[int]:
     """The integers that the code prints."""
     script = _PRELUDE + textwrap.dedent(code)
-    return [int(word) for word in output_of(script, *arguments, **environment).split()]
+    return [int(word) for word in output_of(script, *arguments, cwd=None, **environment).split()]
 
 
 def test_500_forwards_do_not_grow(measured: Measured) -> None:

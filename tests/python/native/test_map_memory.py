@@ -46,7 +46,9 @@ def test_memory_that_somebody_looks_at_is_left_alone(module: ImageSegmentationMo
         result = module.forward(image, [1], resize=True)
         expected.append(result[1].copy())
         kept.append(
-            (result[1], result[1][::2, ::-1], memoryview(result[1]), result[1].reshape(-1))[i % 4]
+            (result[1], result[1][::2, ::-1], memoryview(result[1].data), result[1].reshape(-1))[
+                i % 4
+            ]
         )
         del result
     gc.collect()

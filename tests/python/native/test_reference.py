@@ -87,7 +87,7 @@ class TestAfterTheNetwork:
         assert activation is not None
         # At 12 megapixels the reference looks at every 7th row: 7 meets every phase of the cells.
         every = 7 if resize and size == "12mp" else 1
-        asked = (labels, labels[-6::5], [])
+        asked: tuple[Any, ...] = (labels, labels[-6::5], [])
         results = [module.forward(image, classes, resize) for classes in asked]
         found = compare(results, logits, activation, every)
         for classes, result, agreement in zip(asked, results, found, strict=True):

@@ -19,7 +19,7 @@ def fifth_derivative(weights: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     """
     orders = np.arange(6)
     terms = weights[..., None] * slopes[..., None] ** orders
-    terms /= np.array([factorial(order) for order in orders], float)
+    terms = terms / np.array([factorial(order) for order in orders], float)
     denominator = terms.sum(-2)
     series = np.zeros_like(denominator)
     for n in orders:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pil
-from test_palettes import VOC
+from test_palettes import VOC  # type: ignore[import-not-found]
 
 import etseg
 from etseg import DeeplabLabel

@@ -14,15 +14,8 @@ import numpy as np
 import pytest
 
 import etseg
-from event_loops import (
-    PATIENCE,
-    Picture,
-    Run,
-    on_each_loop,
-    threads_of_etseg,
-    until,
-    wait_until,
-)
+from children import PATIENCE
+from event_loops import Picture, Run, on_each_loop, threads_of_etseg, until, wait_until
 from programs import picture, program
 
 
@@ -47,11 +40,12 @@ def busy(module: etseg.ImageSegmentationModule) -> Iterator[list[Picture]]:
 def test_results_are_those_of_forward(run: Run, module: etseg.ImageSegmentationModule) -> None:
     image = picture(50, 70)
     expected = module.forward(image, [1, "CLASS_2"], resize=True, channel_order="bgr")
+    classes: list[int | str] = [1, "CLASS_2"]
     out = module.forward(picture(50, 70, seed=1), [1, "CLASS_2"], resize=True)
 
     async def main() -> None:
         result = await module.forward_async(
-            image, (label for label in [1, "CLASS_2"]), resize=True, channel_order="bgr", out=out
+            image, iter(classes), resize=True, channel_order="bgr", out=out
         )
         assert result is out
         assert list(result) == list(expected)

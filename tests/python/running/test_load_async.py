@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import etseg
+from children import PATIENCE
 from etseg import resources
-from event_loops import PATIENCE, Run, on_each_loop, threads_of_etseg, until, wait_until
+from event_loops import Run, on_each_loop, threads_of_etseg, until, wait_until
 from http_server import Fault, Server
 from programs import picture
 from programs import program as path_of
@@ -52,6 +53,8 @@ def test_progress_is_told_on_the_loops_thread(
     url = server.add("/m.pte", program)
     variable = contextvars.ContextVar("variable", default=0)
     told: list[float] = []
+    loop: asyncio.AbstractEventLoop | None = None
+    ended = False
 
     def callback(progress: float) -> None:
         assert asyncio.get_running_loop() is loop
@@ -63,14 +66,12 @@ def test_progress_is_told_on_the_loops_thread(
         nonlocal loop, ended
         loop = asyncio.get_running_loop()
         variable.set(1)
-        before = weakref.ref(module._session)  # type: ignore[arg-type]
+        before = weakref.ref(module._session)
         await module.load_async({"model_source": url, "activation": "none"}, callback)
         ended = True
         assert module.input_size == (256, 256)
         await until(lambda: before() is None)
 
-    loop: asyncio.AbstractEventLoop | None = None
-    ended = False
     run(main())
     assert told == sorted(told)
     assert told[-1] == 1.0

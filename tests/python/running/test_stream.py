@@ -371,7 +371,7 @@ def test_an_image_that_failed_goes_at_once(module: ImageSegmentationModule) -> N
         step = pool.submit(next, stream)
         assert taken.wait(PATIENCE)  # all, before the first is done
         first.open.set()
-        assert number_of(step.result()) == 0
+        assert number_of(step.result()) == 0  # type: ignore[arg-type]
     assert last.wait(PATIENCE)
     wait_for_the_crew()
     gc.collect()

@@ -256,7 +256,7 @@ def test_close_from_any_thread_at_any_time(module: ImageSegmentationModule) -> N
 def test_delete_while_it_runs(module: ImageSegmentationModule) -> None:
     stream = module.map(Counting(), resize=True, on_error="yield", look_ahead=3)
     for n in range(3):
-        assert number_of(next(stream)) == n
+        assert number_of(next(stream)) == n  # type: ignore[arg-type]
     module.delete()
     after: list[object] = list(itertools.islice(stream, 20))
     assert all(isinstance(one, etseg.ModuleNotLoadedError) for one in after[3:])

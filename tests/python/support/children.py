@@ -76,13 +76,13 @@ def run(
     script: str | Path, *arguments: object, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
     """Runs a script, and returns how it ended."""
-    return finished(*python(script, *arguments), **environment)
+    return finished(*python(script, *arguments), cwd=None, patience=PATIENCE, **environment)
 
 
 def output_of(
     script: str | Path, *arguments: object, cwd: Path | None = None, **environment: str | None
 ) -> str:
     """What a script prints; it must end well, and say nothing on stderr."""
-    done = finished(*python(script, *arguments), cwd=cwd, **environment)
+    done = finished(*python(script, *arguments), cwd=cwd, patience=PATIENCE, **environment)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout.strip()

@@ -20,7 +20,7 @@ from children import PATIENCE, finished, started
 COMMAND = Path(sysconfig.get_path("scripts")) / "etseg"
 
 
-_ENVIRONMENT = {"PYTHONWARNINGS": "error", "NO_COLOR": None, "TERM": "xterm"}
+_ENVIRONMENT: dict[str, str | None] = {"PYTHONWARNINGS": "error", "NO_COLOR": None, "TERM": "xterm"}
 
 
 def _environment(changes: dict[str, str | None]) -> dict[str, str]:
@@ -38,7 +38,8 @@ def run(
     folder: Path, *arguments: object, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
     """Piped, in a folder. Bytes among the arguments stay as they are."""
-    return finished(*_command(arguments), cwd=folder, **{**_ENVIRONMENT, **environment})
+    variables: dict[str, str | None] = {**_ENVIRONMENT, **environment}
+    return finished(*_command(arguments), cwd=folder, patience=PATIENCE, **variables)
 
 
 @dataclass
@@ -84,7 +85,7 @@ def on_terminal(
 def interrupted(folder: Path, when: Callable[[], bool], *arguments: object) -> tuple[int, str, str]:
     """Sends Ctrl-C's signal once `when` is true: exit status, stdout, stderr."""
     command = _command(arguments)
-    with started(*command, cwd=folder, **_ENVIRONMENT) as process:
+    with started(*command, cwd=folder, patience=PATIENCE, **_ENVIRONMENT) as process:
         end = time.monotonic() + PATIENCE
         while not when() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.002)

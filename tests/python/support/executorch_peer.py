@@ -47,10 +47,11 @@ def main() -> None:
         request = json.loads(line)
         try:
             if "export_identity" in request:
-                export_identity(*request["export_identity"], request["to"])
+                height, width = request["export_identity"]
+                export_identity(height, width, request["to"])
             else:
                 run(request["run"], request["inputs"], request["to"])
-            answer = {"error": None}
+            answer: dict[str, str | None] = {"error": None}
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from http_server import PATIENCE
+from children import PATIENCE
 
 #: What is done with a connection, once the head of a request has been read from it.
-Script = Callable[[socket.socket, bytes], None]
+Script = Callable[[socket.socket, bytes], object]
 
 
 class RawServer:

@@ -109,7 +109,7 @@ def upsample(
     """
     top, bottom, down = (axis[rows] for axis in taps(planes.shape[1], size[0]))
     left, right, across = taps(planes.shape[2], size[1])
-    void = ~np.isfinite(planes).all(axis=0)
+    void = np.asarray(~np.isfinite(planes).all(axis=0))
     finite = np.where(void, 0.0, planes).astype(np.float64)
     value = np.zeros((planes.shape[0], len(top), size[1]))
     touched = np.zeros(value.shape[1:], bool)

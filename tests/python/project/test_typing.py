@@ -1,0 +1,71 @@
+"""What type checkers make of calls: a wrong keyword is an error, a right one is none."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import typing
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import etseg
+from children import finished
+from etseg._model.spec import SpecKeywords
+from etseg._options import ModuleKeywords, ModuleOptions
+
+CALLS = Path(__file__).resolve().parents[2] / "data" / "typing" / "calls.py"
+
+
+def marked() -> list[int]:
+    lines = CALLS.read_text(encoding="utf-8").splitlines()
+    return [number for number, line in enumerate(lines, 1) if line.endswith("# wrong")]
+
+
+def search_path() -> str:
+    """Where the package is that these tests run with."""
+    return str(Path(etseg.__file__).parents[1])
+
+
+@pytest.mark.skipif(find_spec("mypy") is None, reason="mypy is not installed")
+def test_mypy(tmp_path: Path) -> None:
+    # Where the package lies in the environment of the interpreter, mypy has it from there.
+    path = search_path()
+    done = finished(
+        *(sys.executable, "-m", "mypy", "--strict", "--config-file=", CALLS),
+        *("--cache-dir", tmp_path, "--python-executable", sys.executable),
+        patience=600,
+        MYPYPATH=None if "site-packages" in path else path,
+    )
+    found = re.findall(r"calls\.py:(\d+): error", done.stdout)
+    assert sorted(set(map(int, found))) == marked(), done
+
+
+@pytest.mark.skipif(find_spec("basedpyright") is None, reason="basedpyright is not installed")
+def test_pyright(tmp_path: Path) -> None:
+    """By the build of it that is on PyPI as a whole."""
+    configuration = {"include": [str(CALLS)], "extraPaths": [search_path()]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(configuration), encoding="utf-8")
+    done = finished(
+        *(sys.executable, "-m", "basedpyright", "--outputjson", "--level", "error"),
+        *("--project", tmp_path, "--pythonpath", sys.executable),
+        patience=600,
+    )
+    told = json.loads(done.stdout)["generalDiagnostics"]
+    lines = {1 + each["range"]["start"]["line"] for each in told}
+    assert sorted(lines) == marked(), done
+
+
+@pytest.mark.parametrize(
+    ("record", "keywords", "others"),
+    [(ModuleOptions, ModuleKeywords, set()), (etseg.ModelSpec, SpecKeywords, {"model_source"})],
+)
+def test_keywords_are_those_of_the_record(record: type, keywords: type, others: set[str]) -> None:
+    """Said twice, as type checkers need it: the same names, and what the record keeps fits."""
+    kept, given = typing.get_type_hints(record), typing.get_type_hints(keywords)
+    assert set(given) == set(kept) - others
+    for name, hint in given.items():
+        if name not in ("mean", "std"):  # given as any iterable, kept as a tuple
+            assert hint == kept[name]
