@@ -129,6 +129,8 @@ def main() -> int:
     for run in range(runs):
         work = list(WORK)[run % len(WORK)]
         counts[work, interrupted(work, chance.uniform(0, 1.1 * lasts[work]))] += 1
+        if (run + 1) % 100 == 0 and run + 1 < runs:
+            print(f"after {run + 1} runs:", dict(Counter(what for _, what in counts.elements())))
     for (work, what), count in sorted(counts.items()):
         print(f"{count:6} {work}: {what}")
     return any(what in ("HUNG", "WRONG") for _, what in counts)

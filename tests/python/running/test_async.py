@@ -85,6 +85,15 @@ def test_errors_are_those_of_forward(run: Run, module: etseg.ImageSegmentationMo
     run(main())
 
 
+@pytest.mark.parametrize("name", ["forward_async", "load_async"])
+def test_another_kind_of_loop(module: etseg.ImageSegmentationModule, name: str) -> None:
+    """As trio's, which drives coroutines too, but is not asyncio."""
+    argument = picture() if name == "forward_async" else program("logits_c3")
+    coroutine = getattr(module, name)(argument)
+    with pytest.raises(etseg.InvalidStateError, match=r"asyncio.*trio\.to_thread\.run_sync"):
+        coroutine.send(None)
+
+
 @on_each_loop
 def test_the_loop_goes_on_meanwhile(run: Run, module: etseg.ImageSegmentationModule) -> None:
     image = Picture(may_be_read=False)
