@@ -70,7 +70,7 @@ def on_background(rgb: Image, opacity: npt.NDArray[np.uint8], background: object
 
     weight = opacity.astype(np.float32) * np.float32(1 / 255)
     if isinstance(background, str) and background == "blur":
-        behind = _blurred(rgb, 1 - weight)
+        behind = _blurred(rgb, opacity)
     elif (colour := colour_of(background)) is not None:
         behind = np.broadcast_to(colour, rgb.shape)
     else:
@@ -107,19 +107,20 @@ def _probability(made: Made, labels: object) -> npt.NDArray[np.float32] | None:
     return None
 
 
-def _blurred(rgb: Image, weight: npt.NDArray[np.float32]) -> Image:
-    """The image, blurred; with what has no weight left out, so that it casts no halo."""
+def _blurred(rgb: Image, opacity: npt.NDArray[np.uint8]) -> Image:
+    """The image, blurred; with what is opaque left out, so that it casts no halo."""
     import cv2
 
-    height, width = weight.shape
+    height, width = opacity.shape
     scale = min(1.0, _BLUR_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    share = cv2.resize(weight, size, interpolation=cv2.INTER_AREA) + np.float32(1e-3)
+    there = cv2.resize(opacity, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    share = 1 + np.float32(1e-3) - there / 255
     total = cv2.GaussianBlur(small * share[..., None], (0, 0), _BLUR)
     total /= cv2.GaussianBlur(share, (0, 0), _BLUR)[..., None]
-    whole = cv2.resize(total, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.clip(np.rint(whole), 0, 255), np.uint8)
+    coarse = np.clip(np.rint(total), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _covering(image: Image, height: int, width: int) -> Image:
