@@ -146,8 +146,8 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=sys.maxsize, help="of each target, at most")
     parser.add_argument("--keep", type=Path, help="a folder for the cases that are finds")
     options = parser.parse_args()
-    names = options.target or list(TARGETS)
-    shares = sum(TARGETS[name].share for name in names)
+    names = options.target or [name for name, target in TARGETS.items() if target.share]
+    shares = sum(TARGETS[name].share for name in names) or 1
     passed = failed = 0
     for name in names:
         seconds = max(_FEWEST_SECONDS, options.seconds * TARGETS[name].share / shares)

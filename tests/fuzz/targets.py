@@ -6,6 +6,7 @@ itself is at fault, or memory used up.
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
@@ -32,7 +33,7 @@ class Target(NamedTuple):
     case: Callable[[Random], Any] | None  # from chance; None where cases are files
     opened: Callable[[], Any]  # a context: what it yields is called with each case
     cases: int  # of a process, before the next one
-    share: float  # of the time
+    share: float  # of the time; 0 for what is tried only where it is named
     most: int = sys.maxsize  # cases that there are
 
 
@@ -132,6 +133,41 @@ def _responses() -> Iterator[Run]:
 
 CORPUS = sorted((TESTS / "fuzz" / "corpus").iterdir())
 
+
+@contextmanager
+def _faults() -> Iterator[Run]:
+    """Each kind of find, and what is none: for the test of the campaign itself."""
+
+    def run(fault: Any) -> object:
+        if fault == "foreign":
+            raise KeyError
+        if fault == "ours":
+            raise etseg.FileReadError("as it should be")
+        if fault == "memory":
+            raise etseg.OutOfMemoryError("a limit passed") if _takes(1 << 30) else AssertionError
+        if fault == "said":
+            os.write(2, b"a word")
+        if fault == "crash":
+            os.abort()
+        if fault == "hang":
+            while True:
+                pass
+        return None
+
+    yield run
+
+
+def _takes(size: int) -> bool:
+    """Whether so much memory is more than there is."""
+    try:
+        bytearray(size)
+    except MemoryError:
+        return True
+    return False
+
+
+FAULTS = ("none", "foreign", "ours", "memory", "said", "crash", "none", "hang", "none")
+
 TARGETS: dict[str, Target] = {
     # What was found once, or comes from a mistake that was: each file, in order.
     "corpus": Target(None, _forwards, 1000, 0.02, len(CORPUS)),
@@ -141,6 +177,7 @@ TARGETS: dict[str, Target] = {
     "records": Target(texts.record, _records, 5000, 0.06),
     "headers": Target(texts.headers, _headers, 20000, 0.04),
     "responses": Target(texts.response, _responses, 1000, 0.08),
+    "faults": Target(None, _faults, 1000, 0.0, len(FAULTS)),
 }
 
 
@@ -162,6 +199,8 @@ def outcome(run: Run, case: Any) -> tuple[str, str]:
 def case_of(target: str, seed: str, index: int) -> Any:
     """A case: the same for the same arguments."""
     case = TARGETS[target].case
+    if target == "faults":
+        return FAULTS[index]
     if case is None:
         return CORPUS[index].read_bytes()
     return case(Random(f"{target} {seed} {index}"))
