@@ -53,8 +53,8 @@ def random_torchvision(name: str) -> Callable[[], nn.Module]:
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], tuple[str, ...]]] = {
-    "deeplab-257": (lambda: deeplab(257), (257, 257), ("whole", "int8")),
-    "deeplab-513": (lambda: deeplab(513), (513, 513), ("whole", "int8")),
+    "deeplab-257": (lambda: deeplab(257), (257, 257), ("whole", "cut", "int8")),
+    "deeplab-513": (lambda: deeplab(513), (513, 513), ("whole", "cut", "int8")),
     "lraspp-mobilenet-v3-224": (
         random_torchvision("lraspp_mobilenet_v3_large"), (224, 224), ("whole", "cut")
     ),

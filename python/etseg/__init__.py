@@ -62,7 +62,7 @@ from ._model.catalogue import (
     SELFIE_SEGMENTATION,
     SELFIE_SEGMENTATION_LANDSCAPE,
 )
-from ._model.spec import ModelSpec
+from ._model.spec import LogitsGrid, ModelSpec
 from ._module import ImageSegmentationModule
 from ._native import __version__
 from ._one_call import segment, unload
@@ -107,6 +107,7 @@ __all__ = [
     "InvalidUserInputError",
     "LabelError",
     "Limits",
+    "LogitsGrid",
     "ModelSpec",
     "ModuleNotLoadedError",
     "OutOfMemoryError",

@@ -229,7 +229,7 @@ class ImageSegmentationModule:
                 decoded = perf_counter_ns()
             maps = self._maps(session, pixels, options, out)
             try:
-                stages = session.forward(pixels, *maps)
+                stages = session.forward(pixels, *maps, own_points=not resize)
                 break
             except ModuleNotLoadedError:
                 # Another load() may have replaced the model while this call waited: it is still

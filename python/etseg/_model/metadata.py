@@ -11,6 +11,8 @@ A program may have a constant method ``etseg_metadata`` that returns a JSON obje
         "activation": "softmax",              or "sigmoid", "none"
         "background": "sky",                  a label's name or index
         "resample": "bilinear",               or "antialias"
+        "logits_grid": {"kind": "align-corners", "size": [513, 513]},
+                                              or {"kind": "half-pixel"}, as where it is not said
         "licence": "Apache-2.0",              text
         "origin": "https://example.org/net"   text: where the weights come from
     }
@@ -24,14 +26,14 @@ likely a typing mistake. :func:`etseg.export.export` writes it; other exporters 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from etseg._errors import InvalidConfigError, InvalidModelError
 from etseg._labels import LabelSet
 from etseg._messages import brief
 
-from .spec import ModelSpec
+from .spec import LogitsGrid, ModelSpec
 
 #: The constant method's name.
 METHOD = "etseg_metadata"
@@ -45,6 +47,7 @@ _FIELDS = (
     "activation",
     "background",
     "resample",
+    "logits_grid",
     "licence",
     "origin",
 )
@@ -79,7 +82,7 @@ def written(spec: ModelSpec) -> str:
     for field in _FIELDS:
         value = getattr(spec, field)
         if value is not None:
-            content[field] = value
+            content[field] = asdict(value) if isinstance(value, LogitsGrid) else value
     if isinstance(spec.labels, type):
         content["labels"] = [member.name for member in LabelSet(spec.labels).members]
     text = json.dumps(content)

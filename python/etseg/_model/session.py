@@ -19,7 +19,7 @@ from etseg._labels import LabelSet
 from .catalogue import with_published
 from .files import anchored
 from .metadata import complete
-from .spec import ModelSpec, Resample, Source
+from .spec import LogitsGrid, ModelSpec, Resample, Source
 
 # Of the two, the one whose masks of large photos move less when the photo does
 # (benchmarks/resample_quality.py).
@@ -55,6 +55,7 @@ class Session:
         std = spec.std or (1.0, 1.0, 1.0)
         activation = spec.activation or ("none" if model.channels == 1 else "softmax")
         resample = spec.resample or _DEFAULT_RESAMPLE
+        grid = spec.logits_grid or LogitsGrid()
         spec = replace(
             spec,
             labels=spec.labels or labels.enum,
@@ -62,10 +63,11 @@ class Session:
             std=std,
             activation=activation,
             resample=resample,
+            logits_grid=grid,
             background=_background(spec, labels),
         )
         input_size, output_size = model.input_size, model.output_size
-        segmenter = _native.Segmenter(model, mean, std, activation, resample)
+        segmenter = _native.Segmenter(model, mean, std, activation, resample, grid.kind, grid.size)
         return cls(segmenter, spec, source, labels, input_size, output_size)
 
     def empty_maps(
@@ -89,8 +91,17 @@ class Session:
         pixels: Pixels,
         argmax: npt.NDArray[Any],
         probabilities: Mapping[IntEnum, npt.NDArray[Any]],
+        own_points: bool,
     ) -> tuple[int, int, int]:
         """Segments decoded pixels into maps, whose size decides what is upsampled.
+
+        Args:
+            pixels: of the image.
+            argmax: (H, W), written.
+            probabilities: likewise, of each label that is wanted.
+            own_points: whether the maps are of the program's own size, for its own points. An
+                image of that size, whose maps are for its pixels, is another matter where the
+                logits' corners are aligned.
 
         Returns:
             the nanoseconds of preprocess, inference, postprocess.
@@ -100,7 +111,11 @@ class Session:
         """
         planes = [(int(member), plane) for member, plane in probabilities.items()]
         return self.segmenter.forward(
-            pixels.array, bgr=pixels.bgr, argmax=argmax, probabilities=planes
+            pixels.array,
+            bgr=pixels.bgr,
+            argmax=argmax,
+            probabilities=planes,
+            own_points=own_points,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,44 @@ from etseg._messages import brief, source_for_people
 Activation = Literal["softmax", "sigmoid", "none"]
 Resample = Literal["bilinear", "antialias"]
 Source = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class LogitsGrid:
+    """Where a program's logits lie in the image, for what upsamples them.
+
+    Attributes:
+        kind: "half-pixel": each logit in the middle of its part of the image, as torch's
+            ``align_corners=False``. "align-corners": the outer logits on the outer pixels of a
+            grid, as the ``align_corners=True`` of a head that was left out of the program.
+        size: height and width of that grid, what the head would have returned; None for
+            "half-pixel".
+
+    Raises:
+        InvalidConfigError: another kind, or a size that does not belong to it.
+    """
+
+    kind: Literal["half-pixel", "align-corners"] = "half-pixel"
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("the kind of logits_grid", self.kind, ("half-pixel", "align-corners"))
+        if self.kind == "half-pixel":
+            if self.size is not None:
+                raise InvalidConfigError(
+                    f"the size of logits_grid is {self.size!r}; 'half-pixel' has none"
+                )
+            return
+        try:
+            height, width = (operator.index(side) for side in self.size or ())
+        except (TypeError, ValueError):
+            height = width = 0
+        if height < 1 or width < 1:
+            raise InvalidConfigError(
+                f"the size of logits_grid is {self.size!r}; expected height and width of what the "
+                "network's own head returns, such as (513, 513)"
+            )
+        object.__setattr__(self, "size", (height, width))  # of a list, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +81,8 @@ class ModelSpec:
             the reference's) or "antialias" (a triangle filter as wide as the reduction, as
             Pillow's and torchvision's). None: "antialias"; where nothing is reduced, the two are
             the same.
+        logits_grid: where the program's logits lie in the image: a :class:`LogitsGrid`, or a
+            mapping with its fields. None: "half-pixel".
         licence: what the weights may be used under.
         origin: where the weights come from.
         sha256: of the file, in hexadecimal; checked before the file is used.
@@ -58,6 +99,7 @@ class ModelSpec:
     activation: Activation | None = None
     background: str | int | None = None
     resample: Resample | None = None
+    logits_grid: LogitsGrid | None = None
     licence: str | None = None
     origin: str | None = None
     sha256: str | None = None
@@ -76,6 +118,8 @@ class ModelSpec:
                 raise InvalidConfigError(f"std is {self.std}; every value must be above 0")
         _one_of("activation", self.activation, get_args(Activation))
         _one_of("resample", self.resample, get_args(Resample))
+        if self.logits_grid is not None:
+            self._set("logits_grid", _grid(self.logits_grid))
         if self.labels is not None:
             self._set("labels", normalize_labels(self.labels))
         if self.sha256 is not None:
@@ -168,6 +212,17 @@ def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
             f"{field} is {brief(value)}; expected three finite numbers, red, green and blue"
         )
     return numbers
+
+
+def _grid(value: object) -> LogitsGrid:
+    if isinstance(value, LogitsGrid):
+        return value
+    names = {field.name for field in fields(LogitsGrid)}
+    if not isinstance(value, Mapping) or not set(value) <= names:
+        raise InvalidConfigError(
+            f"logits_grid is {value!r}; expected a mapping with 'kind' and 'size'"
+        )
+    return LogitsGrid(**value)
 
 
 def _one_of(field: str, value: object, allowed: tuple[object, ...]) -> None:

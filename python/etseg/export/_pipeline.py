@@ -58,6 +58,7 @@ def run(
             job.module, job.size, job.photos, preprocessing, options.low_stride,
             job.spec.activation or "softmax",
         )  # fmt: skip
+        job = replace(job, spec=replace(job.spec, logits_grid=prepared.grid))
         on_progress("lowering it")
         program, in_int8, in_float_ms = _lowered(job, prepared.graph), None, None
         if options.quantize is not None:
@@ -97,7 +98,7 @@ def _forward_ms(program: Program, photo: Photo) -> float:
 def _quantized(job: Job, prepared: Prepared, preprocessing: Preprocessing) -> Quantized:
     return quantized(
         prepared.graph, job.module, job.calibration, job.photos, preprocessing,
-        job.spec.activation or "softmax", "half-pixel", job.options.least_agreement,
+        job.spec.activation or "softmax", prepared.grid, job.options.least_agreement,
     )  # fmt: skip
 
 

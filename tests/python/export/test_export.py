@@ -233,6 +233,34 @@ def test_labels_that_do_not_fit(tmp_path: Path) -> None:
         export(build(), tmp_path / "net.pte")
 
 
+@pytest.mark.parametrize("size", IMAGE_SIZES)
+def test_aligned_corners(cornered: ExportReport, size: tuple[int, int]) -> None:
+    """The logits lie on another grid: the program says so, and etseg upsamples by it."""
+    image = picture(*size)
+    with torch.no_grad():
+        logits = seeded(Segmentation(corners=True)).backbone(network_input(image))
+    with etseg.ImageSegmentationModule() as module:
+        module.load(cornered.path)
+        assert module.spec.logits_grid == etseg.LogitsGrid("align-corners", SIZE)
+        assert_same(module.forward(image, range(CLASSES)), logits)
+        result = module.forward(image, range(CLASSES), resize=True)
+    # Pixels by half-pixel centres in the network's output, and that by its corners in the logits.
+    rows, columns = (
+        ((np.arange(pixels) + 0.5) * points / pixels - 0.5).clip(0, points - 1)
+        for pixels, points in zip(size, SIZE, strict=True)
+    )
+    y, x = 2 * rows / (SIZE[0] - 1) - 1, 2 * columns / (SIZE[1] - 1) - 1
+    places = torch.from_numpy(np.stack(np.meshgrid(x, y), -1)[None])
+    assert_same(result, F.grid_sample(logits.double(), places, align_corners=True).float())
+
+
+@pytest.fixture(scope="module")
+def cornered(tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    network = seeded(Segmentation(corners=True))
+    path = tmp_path_factory.mktemp("corners") / "net.pte"
+    return export(network, path, size=SIZE, mean=MEAN, std=STD, low_stride=True, least_agreement=0)
+
+
 def test_one_channel(tmp_path: Path) -> None:
     """A logit, and its sigmoid is the probability of label 0."""
     network = seeded(Segmentation(channels=1))

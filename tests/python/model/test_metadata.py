@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import etseg
-from etseg._model.metadata import complete
+from etseg._model.metadata import complete, written
 
 PROGRAMS = Path(__file__).parents[2] / "data" / "programs"
 DESCRIBED = PROGRAMS / "described_c3.pte"
@@ -137,3 +138,81 @@ def test_metadata_that_does_not_fit_the_program(
 def test_metadata_that_is_no_string(module: etseg.ImageSegmentationModule) -> None:
     with pytest.raises(etseg.InvalidModelError, match="no constant string"):
         module.load(PROGRAMS / "described_by_number_c3.pte")
+
+
+FULL = etseg.ModelSpec(
+    model_source="net.pte",
+    name="five",
+    labels=["sky", "wet road"],
+    mean=(0.5, 0.25, 0.125),
+    std=(1, 2, 4),
+    activation="softmax",
+    background="sky",
+    resample="bilinear",
+    logits_grid=etseg.LogitsGrid("align-corners", (513, 257)),
+    licence="CC0-1.0",
+    origin="https://example.org/net",
+)
+
+
+def test_what_is_written_is_read() -> None:
+    """One code for both: an exporter's fields are the reader's."""
+    empty = etseg.ModelSpec(model_source="net.pte")
+    assert complete(empty, written(FULL), "net.pte") == FULL
+    assert complete(empty, written(empty), "net.pte") == empty
+    enum = replace(FULL, labels=etseg.SelfieSegmentationLabel, background="SELFIE")
+    read = complete(empty, written(enum), "net.pte")
+    assert read.labels == ("SELFIE", "BACKGROUND")
+
+
+@pytest.mark.parametrize(
+    ("grid", "said"),
+    [
+        ({"kind": "corners"}, "kind of logits_grid is 'corners'"),
+        ({"kind": "align-corners"}, "size of logits_grid is None"),
+        ({"kind": "align-corners", "size": [513]}, "size of logits_grid is"),
+        ({"kind": "align-corners", "size": [0, 5]}, "size of logits_grid is"),
+        ({"kind": "align-corners", "size": "ab"}, "size of logits_grid is"),
+        ({"kind": "half-pixel", "size": [5, 5]}, "'half-pixel' has none"),
+        ({"kind": "half-pixel", "offset": 1}, "expected a mapping with 'kind' and 'size'"),
+        ("align-corners", "expected a mapping"),
+    ],
+)
+def test_a_grid_that_is_none(grid: object, said: str) -> None:
+    metadata = json.dumps({"schema": 1, "logits_grid": grid})
+    with pytest.raises(etseg.InvalidModelError, match=said):
+        complete(etseg.ModelSpec(model_source="net.pte"), metadata, "net.pte")
+
+
+def test_a_spec_with_a_grid_is_a_key_and_travels() -> None:
+    as_mapping = replace(FULL, logits_grid={"kind": "align-corners", "size": [513, 257]})  # type: ignore[arg-type]
+    assert hash(as_mapping) == hash(FULL)
+    assert pickle.loads(pickle.dumps(as_mapping)) == FULL
+
+
+@pytest.mark.parametrize("size", [(24, 40), (31, 17), (6, 10)])
+def test_a_grid_reaches_the_kernels(
+    module: etseg.ImageSegmentationModule, size: tuple[int, int]
+) -> None:
+    """Pixels by half-pixel centres in the head's grid, and that by its corners in the logits."""
+    head = (24, 40)
+    module.load(
+        etseg.ModelSpec(
+            model_source=PROGRAMS / "stride4_c3.pte",
+            activation="none",
+            logits_grid=etseg.LogitsGrid("align-corners", head),
+        )
+    )
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    logits = module.forward(image, [1])[1].astype(np.float64)
+    assert logits.shape == (6, 10)
+    for axis in (0, 1):
+        points, last = head[axis], logits.shape[axis] - 1
+        centres = (np.arange(size[axis]) + 0.5) * points / size[axis] - 0.5
+        places = centres.clip(0, points - 1) * last / (points - 1)
+        before = np.floor(places).astype(int).clip(0, last)
+        behind = (before + 1).clip(0, last)
+        shape = (-1, 1) if axis == 0 else (1, -1)
+        share = (places - before).reshape(shape)
+        logits = logits.take(before, axis) * (1 - share) + logits.take(behind, axis) * share
+    np.testing.assert_allclose(module.forward(image, [1], resize=True)[1], logits, atol=1e-5)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import fx, nn
 
+from etseg._model.spec import LogitsGrid
 from etseg.export._report import Cut
 from etseg.export._verification.labels import agreement, labels_of, upsampled
 from etseg.export._verification.photos import Photo
 from etseg.export._verification.runtime import Preprocessing
 
 from .simplify import Simplified, simplified
+from .tail import Tail
 
 #: Share of the photos' pixels that has to keep its label, where nobody decided.
 _LEAST_AGREEMENT = 0.995
@@ -20,10 +22,18 @@ _LEAST_AGREEMENT = 0.995
 
 @dataclass(frozen=True)
 class Prepared:
-    """A graph to lower: what was cut off it, and what its owner should know."""
+    """A graph to lower.
+
+    Attributes:
+        graph: takes [1, 3, H, W]; returns [1, C, H', W'].
+        cut: what was left to etseg; None for the whole network.
+        grid: where its scores lie in the image; None for "half-pixel".
+        notes: what its owner should know.
+    """
 
     graph: fx.GraphModule
     cut: Cut | None
+    grid: LogitsGrid | None
     notes: tuple[str, ...]
 
 
@@ -50,13 +60,7 @@ def prepare(
     """
     low = simplified(module, size, cut=low_stride is not False)
     if low.tail is None:
-        return Prepared(low.graph, None, ())
-    if low.tail.grid != "half-pixel":
-        note = (
-            "the upsampling at the end is kept: it aligns corners (align_corners=True), and etseg "
-            "upsamples by half-pixel centres"
-        )
-        return Prepared(simplified(module, size, cut=False).graph, None, (note,))
+        return Prepared(low.graph, None, None, ())
     cut = Cut(low.tail.source, low.tail.target, low.tail.grid)
     if low_stride is None:
         kept = _kept(module, low, photos, preprocessing, activation)
@@ -65,8 +69,13 @@ def prepare(
                 f"the upsampling at the end is kept: left to etseg, {kept:.2%} of the photos' "
                 f"pixels would keep their label, and not {_LEAST_AGREEMENT:.1%}"
             )
-            return Prepared(simplified(module, size, cut=False).graph, None, (note,))
-    return Prepared(low.graph, cut, ())
+            return Prepared(simplified(module, size, cut=False).graph, None, None, (note,))
+    return Prepared(low.graph, cut, grid_of(low.tail), ())
+
+
+def grid_of(tail: Tail) -> LogitsGrid | None:
+    """Where the scores lie without it; None where that need not be said."""
+    return None if tail.grid == "half-pixel" else LogitsGrid(tail.grid, tail.target)
 
 
 def _kept(
@@ -81,7 +90,7 @@ def _kept(
     for photo in photos:
         image, target = preprocessing(photo.pixels), photo.pixels.shape[:2]
         with torch.no_grad():
-            whole = upsampled(module(image), target, "half-pixel")
-            ours = upsampled(low.graph(image), target, low.tail.grid)
+            whole = upsampled(module(image), target)
+            ours = upsampled(low.graph(image), target, grid_of(low.tail))
         total += agreement(whole, activation, labels_of(ours, activation))[0]
     return total / len(photos)

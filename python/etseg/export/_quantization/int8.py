@@ -9,7 +9,8 @@ import torch
 from torch import fx, nn
 
 from etseg._errors import InvalidUserInputError
-from etseg.export._verification.labels import Grid, agreement, labels_of, upsampled
+from etseg._model.spec import LogitsGrid
+from etseg.export._verification.labels import agreement, labels_of, upsampled
 from etseg.export._verification.photos import Photo
 from etseg.export._verification.runtime import Preprocessing
 
@@ -60,7 +61,7 @@ def quantized(
     photos: Sequence[Photo],
     preprocessing: Preprocessing,
     activation: str,
-    grid: Grid,
+    grid: LogitsGrid | None,
     least: float,
 ) -> Quantized:
     """The graph with layers in int8, as many as the photos' labels allow.
@@ -96,14 +97,11 @@ def _agreement(
     images: Sequence[torch.Tensor],
     photos: Sequence[Photo],
     activation: str,
-    grid: Grid,
+    grid: LogitsGrid | None,
 ) -> Callable[[Sequence[torch.Tensor]], float]:
     sizes = [photo.pixels.shape[:2] for photo in photos]
     with torch.no_grad():
-        exact = [
-            upsampled(whole(image), size, "half-pixel")
-            for image, size in zip(images, sizes, strict=True)
-        ]
+        exact = [upsampled(whole(image), size) for image, size in zip(images, sizes, strict=True)]
 
     def of(scores: Sequence[torch.Tensor]) -> float:
         shares = [

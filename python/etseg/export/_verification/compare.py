@@ -56,7 +56,7 @@ def compare(
             image = preprocessing(photo.pixels)
             with torch.no_grad():
                 expected = cut(image)[0].numpy()
-                scores = upsampled(whole(image), photo.pixels.shape[:2], "half-pixel")
+                scores = upsampled(whole(image), photo.pixels.shape[:2])
             labels = module.forward(photo.pixels, resize=True).argmax
             equal, but_for_ties = agreement(scores, module.spec.activation or "softmax", labels)
             got = runner.scores(photo.pixels)

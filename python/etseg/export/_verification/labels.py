@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812  # as everybody calls it
 
-Grid = Literal["half-pixel", "align-corners"]
+from etseg._model.spec import LogitsGrid
 
 #: Scores nearer to each other than this are a tie, which rounding decides.
 TIE = 1e-4
 
 
-def upsampled(scores: torch.Tensor, size: tuple[int, int], grid: Grid) -> torch.Tensor:
-    """Scores [1, C, h, w] at the size of an image, bilinearly, by half-pixel centres."""
-    assert grid == "half-pixel"  # others are not cut
-    return F.interpolate(scores, size, mode="bilinear", align_corners=False)
+def upsampled(
+    scores: torch.Tensor, size: tuple[int, int], grid: LogitsGrid | None = None
+) -> torch.Tensor:
+    """Scores [1, C, h, w] at the size of an image, bilinearly, once.
+
+    Pixels lie by half-pixel centres in the scores; or in a grid whose corners are the scores'.
+    """
+    if grid is None or grid.size is None:
+        return F.interpolate(scores, size, mode="bilinear", align_corners=False)
+    for axis, pixels, points in zip((2, 3), size, grid.size, strict=True):
+        scores = _along(scores, axis, _positions(pixels, points, scores.shape[axis]))
+    return scores
+
+
+def _positions(pixels: int, points: int, scores: int) -> torch.Tensor:
+    """Of each pixel among the scores, whose first and last are the grid's."""
+    centres = (torch.arange(pixels, dtype=torch.float64) + 0.5) * points / pixels - 0.5
+    return centres.clamp(0, points - 1) * (scores - 1) / max(1, points - 1)
+
+
+def _along(scores: torch.Tensor, axis: int, positions: torch.Tensor) -> torch.Tensor:
+    last = scores.shape[axis] - 1
+    before = positions.floor().long().clamp(0, last)
+    behind = (before + 1).clamp(max=last)
+    shape = [1] * 4
+    shape[axis] = -1
+    share = (positions - before).to(scores.dtype).reshape(shape)
+    return scores.index_select(axis, before) * (1 - share) + share * scores.index_select(
+        axis, behind
+    )
 
 
 def labels_of(scores: torch.Tensor, activation: str) -> npt.NDArray[np.int64]:
