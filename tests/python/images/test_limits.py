@@ -307,6 +307,34 @@ def test_a_file_that_says_two_sizes(name: str) -> None:
         module.forward(data)
 
 
+def _sequence(width: int, height: int, bits: int, reduced: bool, timing: bool = False) -> View:
+    """An AV1 stream of nothing but a sequence header, with so many bits for each side."""
+    fields = [(0, 3), (1, 1), (reduced, 1)]
+    fields += [(5, 5)] if reduced else [(timing, 1), (0, 1), (0, 5), (0, 12), (5, 5)]
+    fields += [(bits - 1, 4), (bits - 1, 4), (width - 1, bits), (height - 1, bits), (0, 64)]
+    text = "".join(f"{int(value):0{length}b}" for value, length in fields)
+    unit = bytes(int(text[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(text), 8))
+    return View(memoryview(b"\x0a" + bytes([len(unit)]) + unit))
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+@pytest.mark.parametrize("size", [(1, 1), (40, 24), (512, 512), (513, 600), (65536, 40000)])
+def test_the_size_of_an_av1_stream(size: tuple[int, int], reduced: bool) -> None:
+    needed = max(1, (max(size) - 1).bit_length())
+    if reduced or min(size).bit_length() >= needed:
+        assert stream_size(_sequence(*size, needed, reduced)) == size
+    assert stream_size(_sequence(*size, 16, True)) == size
+
+
+def test_an_av1_stream_whose_frames_could_be_larger() -> None:
+    assert stream_size(_sequence(512, 512, 10, False)) == (512, 512)  # as some encoders write it
+    for bits in (11, 16):
+        with pytest.raises(BadHeader, match="larger than the image"):
+            stream_size(_sequence(512, 512, bits, False))
+    with pytest.raises(BadHeader, match="film"):
+        stream_size(_sequence(512, 512, 9, False, timing=True))
+
+
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
 def test_an_avif_of_many_frames_is_refused() -> None:
     """They need not be shown, and so cost nothing but time."""

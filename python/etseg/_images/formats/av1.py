@@ -70,7 +70,8 @@ class _Bits:
 
 def _sequence_size(bits: _Bits) -> tuple[int, int]:
     bits.take(4)  # profile, still picture
-    if bits.take(1):  # reduced header
+    reduced = bits.take(1)  # a still picture's header, whose frame cannot be of another size
+    if reduced:
         bits.take(5)
     else:
         if bits.take(1):
@@ -85,9 +86,10 @@ def _sequence_size(bits: _Bits) -> tuple[int, int]:
     sides = []
     lengths = bits.take(4) + 1, bits.take(4) + 1
     for length in lengths:
-        side = bits.take(length)
-        # Some decoders let a frame be as large as these bits can say.
-        if length > max(1, side.bit_length()):
+        side = bits.take(length) + 1
+        # Not every decoder holds frames that say their own size to this one. They have as many
+        # bits for it; encoders that need one less for a power of two take that one, too.
+        if not reduced and length > side.bit_length():
             raise BadHeader("its stream allows frames larger than the image")
-        sides.append(side + 1)
+        sides.append(side)
     return sides[0], sides[1]
