@@ -28,6 +28,7 @@ Fields of --json:
   threads              that one forward runs on
   runtime              version, operators (how many), backends (their names)
   libraries            path and size in bytes of the runtime's own libraries
+  sizes                bytes on disk, of package (by kind) and dependencies
 """
 
 _DEPENDENCIES = ("numpy", "opencv-python-headless", "opencv-python", "simplejpeg", "click")
@@ -114,6 +115,35 @@ def _libraries() -> Section:
     )
 
 
+def _sizes() -> Section:
+    package = _package_sizes()
+    dependencies = {name: size for name in _DEPENDENCIES if (size := _installed_size(name))}
+    parts = ", ".join(f"{kind} {readable(size)}" for kind, size in package.items())
+    others = ", ".join(f"{name} {readable(size)}" for name, size in dependencies.items())
+    return Section(
+        [
+            ("size", f"{readable(sum(package.values()))}: {parts}"),
+            ("beside it", others or "nothing that has a record of its files"),
+        ],
+        {"sizes": {"package": package, "dependencies": dependencies}},
+    )
+
+
+def _package_sizes() -> dict[str, int]:
+    """Bytes of our own files by kind; what the interpreter compiled counts as Python."""
+    folder = Path(etseg.__file__).parent
+    sizes = dict.fromkeys(("runtime", "models", "extension", "python"), 0)
+    for path in folder.rglob("*"):
+        if not path.is_file():
+            continue
+        part = path.relative_to(folder).parts[0]
+        kind = {"_vendor": "runtime", "_bundled": "models"}.get(part, "python")
+        if part.startswith("_native."):
+            kind = "python" if path.suffix == ".pyi" else "extension"
+        sizes[kind] += path.stat().st_size
+    return sizes
+
+
 _SECTIONS: tuple[Callable[[], Section], ...] = (
     _package,
     _python,
@@ -122,6 +152,7 @@ _SECTIONS: tuple[Callable[[], Section], ...] = (
     _threads,
     _runtime,
     _libraries,
+    _sizes,
 )
 
 
@@ -132,3 +163,15 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _installed_size(package: str) -> int | None:
+    """Bytes of what an installer recorded of a package; None without a record."""
+    from importlib.metadata import PackageNotFoundError, files
+
+    try:
+        listed = files(package)
+    except PackageNotFoundError:
+        return None
+    paths = [Path(str(file.locate())) for file in listed or []]
+    return sum(path.stat().st_size for path in paths if path.is_file()) or None

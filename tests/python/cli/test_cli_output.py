@@ -148,7 +148,7 @@ def test_json_of_the_other_commands(tmp_path: Path, cache: Path) -> None:
     doctor = of("doctor")
     assert list(doctor) == [
         "version", "package", "python", "platform", "dependencies", "isa", "supported_isas",
-        "threads", "runtime", "libraries",
+        "threads", "runtime", "libraries", "sizes",
     ]  # fmt: skip
     assert doctor["version"] == etseg.__version__
     assert doctor["isa"] in doctor["supported_isas"]
@@ -156,6 +156,12 @@ def test_json_of_the_other_commands(tmp_path: Path, cache: Path) -> None:
     assert "XnnpackBackend" in doctor["runtime"]["backends"]
     assert "numpy" in doctor["dependencies"]
     assert all(library["size"] > 1000 for library in doctor["libraries"])
+    package = doctor["sizes"]["package"]
+    assert package["runtime"] == sum(library["size"] for library in doctor["libraries"])
+    assert set(package) == {"runtime", "models", "extension", "python"}
+    assert all(size > 100_000 for size in package.values())
+    assert sum(package.values()) < 20_000_000
+    assert doctor["sizes"]["dependencies"]["numpy"] > 10_000_000
 
 
 def test_json_of_the_cache(tmp_path: Path, server: Server, cache: Path, program: bytes) -> None:
@@ -175,7 +181,7 @@ def test_doctor_for_people(tmp_path: Path) -> None:
     assert names[:7] == [
         "etseg", "python", "packages", "kernels", "threads", "runtime", "backends",
     ]  # fmt: skip
-    assert set(names[7:]) == {"library"}
+    assert set(names[7:]) == {"library", "size", "beside"}
     assert etseg.__version__ in lines[0]
 
 
