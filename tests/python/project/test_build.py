@@ -83,6 +83,20 @@ def test_every_wheel_is_pinned_by_its_hash() -> None:
         assert len(bytes.fromhex(wheel["sha256"])) == 32
 
 
+def test_what_repeats_the_pin_agrees_with_it() -> None:
+    root = FOLDER.parents[1]
+    pin = json.loads(PIN.read_text(encoding="utf-8"))
+    recipe = (root / "docs" / "packaging" / "recipe.yaml").read_text(encoding="utf-8")
+    assert f"executorch: {pin['version']}\n" in recipe
+    for wheel in pin["wheels"].values():
+        assert wheel["tag"] in recipe
+        assert wheel["sha256"] in recipe
+    project = (root / "pyproject.toml").read_text(encoding="utf-8")
+    version = project.split('\nversion = "')[1].split('"')[0]
+    citation = (root / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"version: {version}\n" in citation
+
+
 @pytest.mark.parametrize(
     ("python", "machine", "expected"),
     [
