@@ -3,8 +3,9 @@
     python tests/tools/interrupts.py [RUNS]       # 1000
 
 Each run is a process that segments images and is sent one SIGINT, at a moment drawn evenly from
-its start to after its end. It has to end, by KeyboardInterrupt or with all results in order: one
-that was interrupted goes on and counts them. Prints what happened; the status is that of the worst.
+its start to after its end, or every other time from the start of its work. It has to end, by
+KeyboardInterrupt or with all results in order: one that was interrupted goes on and counts them.
+Prints what happened; the status is that of the worst.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ module = etseg.ImageSegmentationModule()
 module.load(sys.argv[1])
 images = [np.full((8 + i, 40, 3), i, np.uint8) for i in range(60)]
 results = []
+print("ready", flush=True)
 """
 
 #: What is interrupted. `extend` takes results by C code: none is lost by the script itself.
@@ -84,20 +86,27 @@ def begun(work: str) -> subprocess.Popen[str]:
     )
 
 
-def duration(work: str) -> float:
-    """Of a process that nobody interrupts, in seconds: the longest of a few."""
+def duration(work: str) -> tuple[float, float]:
+    """Of a process that nobody interrupts, in seconds, the longest of a few: all, and its work."""
     times = []
     for _ in range(3):
         start = time.monotonic()
-        out, err = begun(work).communicate(timeout=PATIENCE)
+        with begun(work) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            ready = time.monotonic()
+            out, err = process.communicate(timeout=PATIENCE)
         assert out == "whole\n", err
-        times.append(time.monotonic() - start)
-    return max(times)
+        times.append((time.monotonic() - start, time.monotonic() - ready))
+    return max(each for each, _ in times), max(each for _, each in times)
 
 
-def interrupted(work: str, moment: float) -> str:
-    """What became of a process."""
+def interrupted(work: str, moment: float, ready: bool) -> str:
+    """What became of a process that was interrupted so long after its start, or the work's."""
     with begun(work) as process:
+        assert process.stdout is not None
+        if ready:
+            process.stdout.readline()
         time.sleep(moment)
         process.send_signal(signal.SIGINT)
         try:
@@ -127,8 +136,9 @@ def main() -> int:
     lasts = {work: duration(work) for work in WORK}
     counts: Counter[tuple[str, str]] = Counter()
     for run in range(runs):
-        work = list(WORK)[run % len(WORK)]
-        counts[work, interrupted(work, chance.uniform(0, 1.1 * lasts[work]))] += 1
+        work, ready = list(WORK)[run % len(WORK)], run // len(WORK) % 2
+        moment = chance.uniform(0, 1.1 * lasts[work][ready])
+        counts[work, interrupted(work, moment, bool(ready))] += 1
         if (run + 1) % 100 == 0 and run + 1 < runs:
             print(f"after {run + 1} runs:", dict(Counter(what for _, what in counts.elements())))
     for (work, what), count in sorted(counts.items()):
