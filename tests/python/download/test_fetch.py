@@ -230,14 +230,28 @@ def test_compressed_all_the_same(server: Server, cache: Path, program: bytes) ->
 def test_a_stalled_server(
     server: Server, cache: Path, program: bytes, stalls: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etseg._download.retrying.TRIES", 2)
+    """The clock goes on from the first bytes of the body, and not before."""
+    time, step = 1000.0, 0.0
+
+    def now() -> float:
+        nonlocal time
+        time += step
+        return time
+
+    def begin(progress: float) -> None:
+        nonlocal step
+        step = 0.5 if progress > 0 else step
+
     hold = threading.Event()
     fault = Fault(drip=True) if stalls == "drips" else Fault(cut=0.1, hold=hold)
     url = server.add("/model.pte", program, always=fault)
-    with ImageSegmentationModule(limits=etseg.Limits(read_timeout=0.7)) as module:
-        with pytest.raises(DownloadError, match=r"stalled|timed out") as caught:
-            module.load(url)
-        assert caught.value.code == ErrorCode.DOWNLOAD_INTERRUPTED
+    with monkeypatch.context() as patch:
+        patch.setattr("etseg._download.retrying.TRIES", 1)
+        patch.setattr("etseg._download.watch.now", now)
+        with ImageSegmentationModule(limits=etseg.Limits(read_timeout=2)) as module:
+            with pytest.raises(DownloadError, match=r"timed out: stalled: \d+ bytes in") as caught:
+                module.load(url, begin)
+            assert caught.value.code == ErrorCode.DOWNLOAD_INTERRUPTED
     hold.set()
     server.files["/model.pte"].always = Fault()
     load(url)
