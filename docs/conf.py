@@ -44,7 +44,6 @@ nb_execution_timeout = 120
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
@@ -54,7 +53,9 @@ python_use_unqualified_type_names = True
 # Names of others stay plain text: their inventories are on the network, which no build needs. Our
 # own are all checked.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections\.abc|enum|numpy|os|pathlib|types)\..*"),
+    (r"py:.*", r"(collections\.abc|enum|numpy|os|pathlib|starlette|types)\..*"),
+    # Of options, which the docstrings describe.
+    (r"py:.*", r"(Module|Worker)Keywords|Activation|Resample"),
     (r"py:.*", r"etseg\._running\.stream\.Item"),  # the type variable of a generic class
     (r"py:.*", r"(etseg\._labels\.)?ByLabel"),  # a mapping; what may be a key, each method says
 ]
