@@ -1,5 +1,5 @@
-// Maps of another size than the logits: the source pixels are classified, then the target's rows
-// are made band by band.
+// Maps whose pixels lie between the logits: the source pixels are classified, then the target's
+// rows are made band by band. In docs/kernels.md: "Scratch", and kPastCaches among the thresholds.
 #include <algorithm>
 #include <atomic>
 #include <cmath>

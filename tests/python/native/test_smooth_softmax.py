@@ -7,6 +7,9 @@ from math import factorial
 import numpy as np
 import pytest
 
+#: Of the fifth derivative of a logistic curve, v - 30 v^2 + 120 v^3 for v in [0, 1/4].
+LEAST, GREATEST = -0.120106, 0.25
+
 NODES = np.linspace(0, 1, 5)
 #: Of |t (t - 1/4) (t - 1/2) (t - 3/4) (t - 1)| on [0, 1].
 GREATEST_PRODUCT = 0.00355
@@ -35,6 +38,29 @@ def test_no_mixture_bends_more_than_two_equal_classes(classes: int) -> None:
     slopes = rng.uniform(size=(100_000, classes))
     slopes[::2] = np.round(slopes[::2])  # the extremes are at the ends of the interval
     assert np.abs(fifth_derivative(weights, slopes)).max() <= 1 / 480 * (1 + 1e-9)
+
+
+def test_the_fifth_derivative_of_a_logistic_curve() -> None:
+    v = np.linspace(0, 0.25, 100_001)
+    derivative = v - 30 * v**2 + 120 * v**3
+    assert derivative.max() == GREATEST
+    assert LEAST < derivative.min() < LEAST + 1e-6
+    assert (GREATEST - LEAST) / factorial(5) == pytest.approx(1 / 324, rel=1e-3)
+
+
+@pytest.mark.parametrize("classes", [3, 5, 21])
+def test_tails_bend_no_more_than_logistic_curves(classes: int) -> None:
+    """All classes of a slope and more together: what the proof is about."""
+    rng = np.random.default_rng(classes)
+    weights = np.exp(4 * rng.normal(size=(50_000, classes)))
+    slopes = np.sort(rng.uniform(size=(50_000, classes)))
+    slopes[::2] = np.round(slopes[::2])
+    members = [(np.roll(weights, -k, -1), np.roll(slopes, -k, -1)) for k in range(classes)]
+    tail = np.zeros(50_000)
+    for weight, slope in reversed(members[1:]):
+        tail += fifth_derivative(weight, slope) * factorial(5)
+        assert tail.min() >= LEAST * (1 + 1e-9)
+        assert tail.max() <= GREATEST * (1 + 1e-9)
 
 
 def test_two_equal_classes_reach_the_bound() -> None:

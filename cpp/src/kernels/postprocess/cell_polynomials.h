@@ -1,5 +1,6 @@
 // Probabilities in smooth cells as polynomials: exponentials and sums over the classes at the
-// nodes, a vector of cells at a time, then differences from node to node.
+// nodes, a vector of cells at a time, then differences from node to node. In docs/kernels.md: "At
+// the nodes".
 #pragma once
 
 #include "kernels/postprocess/smooth_cells.h"

@@ -1,5 +1,9 @@
 // Source cells in which a softmax is smooth, a vector of cells at a time: what it is at a few nodes
 // of each. A cell lies between two source columns and between the first and the last row of a band.
+//
+// In docs/kernels.md: "By nodes: smooth cells". This file has the cells, the test whether they are
+// smooth, and the powers at their nodes; cell_polynomials.h makes polynomials of them,
+// softmax_by_nodes.h evaluates those.
 #pragma once
 
 #include "kernels/postprocess/class_list.h"
@@ -8,11 +12,12 @@
 namespace etseg::ETSEG_ISA_NAMESPACE {
 
 // Along a row or a column of target pixels every logit is a straight line. A softmax p(t) of lines
-// whose slopes lie within an interval of length s has |p^(5)| / 5! <= s^5 / 480, which two equal
-// classes reach. The polynomial through five evenly spaced nodes is off by at most 0.00355 times
-// that, 7.4e-6 s^5; in both directions together by at most 1 + 2.21 times that, as it enlarges
-// errors at its nodes by 2.21 at most. kMaxSpread keeps it below 7.5e-7.
-// (tests/python/native/test_smooth_softmax.py looks for exceptions to each of these.)
+// whose slopes lie within an interval of length s has |p^(5)| / 5! <= s^5 / 480 if its class has
+// the least or the greatest slope, and <= s^5 / 324 in any case: docs/kernels.md has the proof. The
+// polynomial through five evenly spaced nodes is off by at most 0.00355 times that; in both
+// directions together by at most 1 + 2.21 times that, as it enlarges errors at its nodes by 2.21 at
+// most. With kMaxSpread that is 1.1e-6; nothing beyond 7.5e-7, the first constant's, was ever
+// found. (tests/python/native/test_smooth_softmax.py looks for exceptions to each of these.)
 inline constexpr int kDegree = 4;
 inline constexpr int kNodes = kDegree + 1;
 inline constexpr float kMaxSpread = 0.5F;
@@ -90,7 +95,8 @@ class CellVector {
   const Pair upper_tops_, lower_tops_;
 };
 
-// How far apart the classes' slopes are, each way.
+// How far apart the classes' slopes are, each way. Along the rows between the first and the last
+// the slopes are `right` and a part of the turn, `down_right`: their range is at most that of both.
 class SlopeSpread {
  public:
   void add(const CellLogits& logits) {

@@ -1,5 +1,5 @@
 // Softmax of a band in its smooth cells: one polynomial per map and cell, however many classes and
-// pixels there are.
+// pixels there are. In docs/kernels.md: the first of the three ways, "By nodes: smooth cells".
 #pragma once
 
 #include "kernels/postprocess/cell_polynomials.h"

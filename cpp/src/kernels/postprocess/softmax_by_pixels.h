@@ -1,5 +1,5 @@
 // Softmax of a block of upsampled logits with one exponential per class and pixel: right for all
-// logits.
+// logits. In docs/kernels.md: the third of the three ways.
 #pragma once
 
 #include "kernels/postprocess/class_list.h"

@@ -1,4 +1,5 @@
 // Softmax of a block of upsampled logits with two exponentials per class instead of one per pixel.
+// In docs/kernels.md: the second of the three ways, "By ratios".
 #pragma once
 
 #include "kernels/postprocess/class_list.h"

@@ -1,4 +1,5 @@
 // One vector of target columns, and what the logits of a class are at them.
+// In docs/kernels.md: "Words".
 #pragma once
 
 #include "kernels/postprocess/pixel_vectors.h"

@@ -1,6 +1,7 @@
 // Labels of upsampled logits. Bilinear weights are convex: a class that is the greatest at all
 // source pixels around is the greatest everywhere between them, so most of a segmentation is filled
-// and only what lies along its boundaries is computed, from the few classes that can win there.
+// and only what lies along its boundaries is computed, from the few classes that can win there. In
+// docs/kernels.md: "Labels: dominance".
 #include "kernels/postprocess/upsample_block.h"
 
 namespace etseg::ETSEG_ISA_NAMESPACE {

@@ -1,4 +1,5 @@
-// Probability maps of upsampled logits, one vector of columns by one band of rows at a time.
+// Probability maps of upsampled logits, one vector of columns by one band of rows at a time. In
+// docs/kernels.md: "Probabilities: three ways, and who chooses"; this file is who.
 #include "kernels/postprocess/map_writing.h"
 #include "kernels/postprocess/softmax_by_nodes.h"
 #include "kernels/postprocess/softmax_by_pixels.h"
@@ -86,10 +87,13 @@ void list_all_classes(const UpsampleArgs& args, ClassList& list) {
 
 // A cell has as many nodes however few pixels lie in it. And a map costs more than by ratios, which
 // tells with short vectors where many maps share the denominators.
+constexpr std::int64_t kMinColumnsOfCell = 4;
+constexpr std::int64_t kMaxMapsByNodes = 10;
+
 bool nodes_are_worth_it(const UpsampleArgs& args, const UpsampleBand& band) {
   const std::int64_t columns = args.target_width / args.width;
-  return (kLanes == 16 || args.out.plane_count <= 10) && args.width >= kLanes &&
-         (columns >= 4 || (columns >= 2 && band.rows >= 2));
+  return (kLanes == 16 || args.out.plane_count <= kMaxMapsByNodes) && args.width >= kLanes &&
+         (columns >= kMinColumnsOfCell || (columns >= 2 && band.rows >= 2));
 }
 
 void softmax_of_block(const UpsampleArgs& args, const UpsampleBand& band, const ColumnBlock& block,
