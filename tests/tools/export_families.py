@@ -49,6 +49,7 @@ class Family:
         size: of its input.
         scores: what its program should return, by parts of the network and not by the exporter;
             None if that is what the network returns.
+        corners: whether its upsampling at the end, which is cut, aligns corners.
         source: how the export is called, with the folder that the network was saved in; None to
             hand over the network itself.
     """
@@ -57,6 +58,7 @@ class Family:
     size: tuple[int, int]
     scores: Scores | None = None
     source: str | None = None
+    corners: bool = False
 
 
 def _torchvision(name: str) -> Callable[[], nn.Module]:
@@ -132,7 +134,7 @@ FAMILIES = {
     "transformers-mobilenet-v2": Family(_mobilenet_v2, (65, 65), None, "hf:{}"),
     "transformers-mobilevit": Family(_mobilevit, (64, 64), None, "hf:{}"),
     "smp-unet": Family(_smp("Unet", "mobilenet_v2"), (64, 96), None, "smp:{}"),
-    "smp-fpn": Family(_smp("FPN", "resnet18"), (64, 96), _before_upsampling, "smp:{}"),
+    "smp-fpn": Family(_smp("FPN", "resnet18"), (64, 96), _before_upsampling, "smp:{}", True),
 }
 
 
@@ -182,6 +184,21 @@ def settled(network: nn.Module, size: tuple[int, int]) -> nn.Module:
     return network
 
 
+def upsampled(
+    scores: torch.Tensor, shape: tuple[int, int], head: tuple[int, int] | None
+) -> torch.Tensor:
+    """At an image's size, once: by half-pixel centres, or by the corners of what a head returns."""
+    if head is None:
+        return F.interpolate(scores, shape, mode="bilinear", align_corners=False)
+    rows, columns = (
+        2 * ((np.arange(pixels) + 0.5) * points / pixels - 0.5).clip(0, points - 1) / (points - 1)
+        - 1
+        for pixels, points in zip(shape, head, strict=True)
+    )
+    places = torch.from_numpy(np.stack(np.meshgrid(columns, rows), -1)[None])
+    return F.grid_sample(scores.double(), places, align_corners=True).float()
+
+
 def make(name: str, family: Family, folder: Path) -> None:
     """NAME.pte, and NAME.npz with images and the scores that its program should return."""
     torch.manual_seed(1)
@@ -201,7 +218,7 @@ def make(name: str, family: Family, folder: Path) -> None:
         seen = network_input(image, family.size)
         with torch.no_grad():
             scores = first_tensor((family.scores or type(network).__call__)(network, seen))
-        full = F.interpolate(scores, shape, mode="bilinear", align_corners=False)
+        full = upsampled(scores, shape, family.size if family.corners else None)
         kept |= {f"image{index}": image, f"scores{index}": full[0].numpy()}
     np.savez_compressed(folder / f"{name}.npz", **kept)
     print(
