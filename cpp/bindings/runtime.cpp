@@ -18,9 +18,10 @@ using namespace py::literals;
 
 namespace {
 
-void set_threads(int count) {
+template <Status (*change)(int)>
+void change_threads(int count) {
   const InFlight in_flight;
-  const Status status = without_gil([&] { return set_thread_count(count); });
+  const Status status = without_gil([&] { return change(count); });
   if (!status.ok()) throw_as_python(status);
 }
 
@@ -44,7 +45,8 @@ py::dict info() {
 void add_runtime(py::module_& module) {
   module.def("runtime_info", &info);
   module.def("thread_count", &thread_count);
-  module.def("set_thread_count", &set_threads, "count"_a);
+  module.def("start_threads", &change_threads<start_threads>, "count"_a);
+  module.def("set_thread_count", &change_threads<set_thread_count>, "count"_a);
 }
 
 }  // namespace etseg::bindings

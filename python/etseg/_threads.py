@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 
 from . import _native
+from ._cpus import MOST_THREADS, count_cpus
 from ._errors import InvalidUserInputError
 
 
 def get_num_threads() -> int:
-    """The number of threads that one forward uses; at first, one for each core."""
+    """The number of threads that one forward uses.
+
+    At first as many as this process may make use of: one for each physical core that it may run on,
+    no more than the quota of its cgroup, rounded up; or what the environment variable
+    ETSEG_NUM_THREADS says. ``etseg doctor`` tells why.
+
+    Raises:
+        InvalidConfigError: ETSEG_NUM_THREADS is no number from 1 to 1024.
+        ForkedProcessError: this process was forked from one that had used etseg.
+    """
+    _start()
     return _native.thread_count()
 
 
@@ -18,7 +30,8 @@ def set_num_threads(count: int) -> None:
 
     Raises:
         InvalidStateError: a model is loaded; programs keep the threads they were loaded with.
-        InvalidUserInputError: `count` is not an integer from 1 to 1024.
+        InvalidUserInputError: `count` is not an integer from 1 to 1024, or more than the system
+            grants this process. The number is then what it was.
         ForkedProcessError: this process was forked from one that had used etseg.
     """
     try:
@@ -27,4 +40,30 @@ def set_num_threads(count: int) -> None:
         raise InvalidUserInputError(
             f"the number of threads is {count!r}; expected an integer, 1 or more"
         ) from None
-    _native.set_thread_count(max(-1, min(index, 1 << 30)))
+    _native.set_thread_count(max(-1, min(index, MOST_THREADS + 1)))
+
+
+def _start() -> None:
+    if _native.thread_count() == 0:
+        _native.start_threads(count_cpus().threads)
+
+
+def prepare(instances: int) -> None:
+    """Before a model is loaded: one instance runs on the threads, several on their callers' own.
+
+    Raises:
+        InvalidConfigError: ETSEG_NUM_THREADS is no number from 1 to 1024.
+        ForkedProcessError: this process was forked from one that had used etseg.
+    """
+    if instances == 1:
+        _start()
+        return
+    cpus = count_cpus()
+    if instances > cpus.threads:
+        logging.getLogger("etseg").info(
+            "concurrency is %d, but %d threads can run here at the same time (%s): more instances "
+            "take memory, and make nothing faster",
+            instances,
+            cpus.threads,
+            cpus.reason,
+        )

@@ -37,7 +37,7 @@ _LAYERS = {
     **dict.fromkeys(
         (
             *("_errors", "_labels", "_limits", "_uris", "_options"),
-            *("_threads", "_reading", "_writing", "_native", "_messages"),
+            *("_cpus", "_threads", "_reading", "_writing", "_native", "_messages"),
         ),
         "vocabulary",
     ),

@@ -40,12 +40,20 @@ const Executor& runtime_executor(int instances);
 // fork, and any use of the pool would wait for them for ever.
 Status check_runtime_process();
 
-// How many threads the pool has, the caller's own included; >= 1.
+// Starts the pool: `count` threads, the caller's own included, or as many as the system grants,
+// which is logged; brought into 1 .. kMaxThreads. Does nothing where there is a pool. load_models()
+// does it for a single instance, with a thread for each CPU that the process may run on.
+// kThreadPoolError, kInternal.
+inline constexpr int kMaxThreads = 1024;
+Status start_threads(int count);
+
+// How many threads the pool has, the caller's own included; 0 before it is started.
 int thread_count();
 
-// Replaces the pool. kInvalidState while any program is loaded: programs keep using the pool they
-// were loaded with, and it would be gone. kInvalidUserInput unless 1 <= count <= kMaxThreads.
-inline constexpr int kMaxThreads = 1024;
+// Replaces the pool, or starts it. kInvalidState while any program is loaded: programs keep using
+// the pool they were loaded with, and it would be gone. kInvalidUserInput unless 1 <= count <=
+// kMaxThreads, and if the system does not grant so many: then the pool is as it was.
+// kThreadPoolError.
 Status set_thread_count(int count);
 
 struct RuntimeInfo {

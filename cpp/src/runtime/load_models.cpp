@@ -4,6 +4,7 @@
 
 #include "etseg/runtime.h"
 #include "runtime/model.h"
+#include "runtime/pool.h"
 #include "runtime/program.h"
 #include "runtime/start.h"
 
@@ -17,6 +18,9 @@ Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path,
                                                std::to_string(kMaxInstances));
   }
   start_runtime();
+  own_runtime();
+  // Several run on their callers' threads alone.
+  if (instances == 1) ETSEG_RETURN_IF_ERROR(start_pool());
   const std::string doing = "cannot load '" + path + "'";
   try {
     auto program = std::make_shared<LoadedProgram>();

@@ -1,7 +1,15 @@
 // The runtime's thread pool: who uses it, and who is kept off it.
 #pragma once
 
+#include "etseg/status.h"
+
 namespace etseg {
+
+// From now on check_runtime_process() refuses a forked child.
+void own_runtime();
+
+// start_threads() with a thread for each CPU that this process may run on.
+Status start_pool();
 
 // A program that lives, and with it the pool it was loaded with: set_thread_count() refuses to
 // replace that while there is one.

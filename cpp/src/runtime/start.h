@@ -1,4 +1,4 @@
-// Brings ExecuTorch up, once in the process, and remembers which process that was.
+// Brings ExecuTorch up, once in the process.
 #pragma once
 
 namespace etseg {

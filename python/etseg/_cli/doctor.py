@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import click
 
 import etseg
 from etseg import _native
+from etseg._cpus import count_cpus
 
 from .common import json_option, print_json, readable, reported
 
@@ -26,6 +27,9 @@ Fields of --json:
   dependencies         version by package
   isa, supported_isas  the kernels in use, and those this CPU can run
   threads              that one forward runs on
+  cpus                 machine (logical CPUs), allowed (to this process), cores
+                       (physical), quota (of the cgroup, in CPUs, or null),
+                       threads (that follow), reason
   runtime              version, operators (how many), backends (their names)
   libraries            path and size in bytes of the runtime's own libraries
   sizes                bytes on disk, of package (by kind) and dependencies
@@ -90,8 +94,16 @@ def _kernels() -> Section:
 
 
 def _threads() -> Section:
-    count = etseg.get_num_threads()
-    return Section([("threads", str(count))], {"threads": count})
+    count, cpus = etseg.get_num_threads(), count_cpus()
+    quota = "no quota" if cpus.quota is None else f"a quota of {cpus.quota:g} CPUs"
+    found = (
+        f"{cpus.machine} CPUs in the machine, {cpus.allowed} for this process, "
+        f"{cpus.cores} cores, {quota}"
+    )
+    return Section(
+        [("threads", f"{count} ({cpus.reason})"), ("cpus", found)],
+        {"threads": count, "cpus": asdict(cpus)},
+    )
 
 
 def _runtime() -> Section:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from etseg import _native
+from etseg import _native, _threads
 from etseg._errors import InvalidConfigError, LabelError
 from etseg._images.decode import Pixels
 from etseg._labels import LabelSet
@@ -47,6 +47,7 @@ class Session:
             FileReadError: the file cannot be read.
         """
         source = anchored(spec.model_source)
+        _threads.prepare(concurrency)
         model = _native.Model(os.fsencode(path), concurrency)  # a path need not be UTF-8
         spec = complete(spec, model.metadata, os.fspath(path))
         spec = with_published(spec, model.channels)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from etseg._cpus import count_cpus
 from etseg._errors import EtsegError, ForkedProcessError, InvalidStateError, InvalidUserInputError
 from etseg._results.result import SegmentationResult
 
@@ -276,15 +277,11 @@ def _outcome(
 
 
 def _threads_for(concurrency: int) -> int:
-    """One for each instance; one for each core, as long as those are not many more, since each
-    holds a decoded image; and where calls take turns on one instance, one more, to have the next
-    image ready (benchmarks/throughput.py).
+    """One for each instance; one for each CPU that may be used, as long as those are not many
+    more, since each holds a decoded image; and where calls take turns on one instance, one more, to
+    have the next image ready (benchmarks/throughput.py).
     """
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        cores = os.cpu_count() or 1
-    return max(concurrency, min(cores, 4 * concurrency)) + (concurrency == 1)
+    return max(concurrency, min(count_cpus().threads, 4 * concurrency)) + (concurrency == 1)
 
 
 def _checked_look_ahead(value: object, default: int) -> int:

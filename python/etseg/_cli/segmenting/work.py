@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from etseg._cpus import count_cpus
 from etseg._errors import EtsegError, FileWriteError, OutOfMemoryError
 from etseg._images.source import source_of
 from etseg._module import ImageSegmentationModule
@@ -65,8 +66,8 @@ class Work:
         if {"overlay", "cutout", "composed"} & {*plan.paths, plan.stdout}:
             sources = map(Whole, sources)
         self._stream = module.map(sources, wishes.asked, wishes.resize, on_error="yield")
-        self._finishers = ThreadPoolExecutor(_cores(), "etseg.finish")
-        self._room = threading.Semaphore(2 * _cores())
+        self._finishers = ThreadPoolExecutor(count_cpus().threads, "etseg.finish")
+        self._room = threading.Semaphore(2 * count_cpus().threads)
         self._begun: queue.Queue[Future[Item] | None] = queue.Queue()
         self._due: Future[Item] | None = None  # taken from there, and not told of
         self._taker = threading.Thread(target=self._take, name="etseg.take")
@@ -196,10 +197,3 @@ def _make_folder(folder: Path) -> None:
         raise FileWriteError(
             f"cannot make the folder {str(folder)!r}: {error.strerror or error}"
         ) from error
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1
