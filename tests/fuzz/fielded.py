@@ -84,7 +84,7 @@ def gif(chance: Random, data: bytes) -> bytes:
             case 1 if at > 0:
                 changed = with_number(chance, changed, at + 1 + chance.randrange(10))
             case 2 if at > 0:
-                picture = changed[at:-1]
+                picture = changed[at:-1][:20_000]
                 changed = changed[:at] + picture * chance.choice((2, 20)) + changed[at:]
             case 3:
                 block = b"\x21" + bytes([chance.choice((0xF9, 0xFF, 0xFE, 0x01)), 4]) + bytes(5)
