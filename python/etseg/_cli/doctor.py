@@ -27,9 +27,9 @@ Fields of --json:
   dependencies         version by package
   isa, supported_isas  the kernels in use, and those this CPU can run
   threads              that one forward runs on
-  cpus                 machine (logical CPUs), allowed (to this process), cores
-                       (physical), quota (of the cgroup, in CPUs, or null),
-                       threads (that follow), reason
+  cpus                 machine (logical CPUs), allowed (to this process),
+                       cores (physical), quota (of the cgroup, in CPUs, or
+                       null), threads (that follow), reason
   runtime              version, operators (how many), backends (their names)
   libraries            path and size in bytes of the runtime's own libraries
   sizes                bytes on disk, of package (by kind) and dependencies
