@@ -24,9 +24,11 @@ _BYTES_OF_A_PIXEL = 40
 _BYTES = (32 << 20) + _BYTES_OF_A_PIXEL * MAX_PIXELS
 
 
-def _limit_memory() -> None:
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + _BYTES
+def _memory_now() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _limit_memory(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
 
 
@@ -50,14 +52,17 @@ def main(name: str, seed: str, first: str, last: str, folder: Path) -> None:
     with target.opened() as run, (folder / "finds").open("a") as finds:
         os.dup2(said, 1)
         os.dup2(said, 2)
-        _limit_memory()
+        most = _memory_now() + _BYTES
         length = os.fstat(said).st_size
         for index in range(int(first), int(last)):
             os.pwrite(at, b"%20d" % index, 0)
             if (index - int(first)) % 50 == 0:
                 _limit_time()
                 _write(folder / "outcomes", counts)
-            result, wrong = outcome(run, case_of(name, seed, index))
+            case = case_of(name, seed, index)
+            _limit_memory(most)
+            result, wrong = outcome(run, case)
+            _limit_memory(resource.RLIM_INFINITY)  # what makes cases is not under test
             counts[result] += 1
             if (now := os.fstat(said).st_size) != length:
                 wrong += "\nsaid: " + (folder / "said").read_bytes()[length:].decode("latin-1")
