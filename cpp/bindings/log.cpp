@@ -38,7 +38,10 @@ void emit_log() {
       log(python_level(record.level), "%s", text(record.message));
     }
   } catch (py::error_already_set& error) {
-    error.discard_as_unraisable("etseg log");  // a broken handler is not the caller's error
+    // A broken handler is not the caller's error; Ctrl-C, which strikes here too, is for the
+    // caller.
+    if (!error.matches(PyExc_Exception)) throw;
+    error.discard_as_unraisable("etseg log");
   }
 }
 

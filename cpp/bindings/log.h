@@ -3,7 +3,8 @@
 
 namespace etseg::bindings {
 
-// Passes the queued lines on to logging.getLogger("etseg"). With the GIL held.
+// Passes the queued lines on to logging.getLogger("etseg"). With the GIL held. Throws what is no
+// Exception, such as KeyboardInterrupt.
 void emit_log();
 
 }  // namespace etseg::bindings

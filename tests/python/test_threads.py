@@ -204,6 +204,20 @@ def test_a_broken_log_handler_is_not_the_callers_error(
     assert all(isinstance(error, ZeroDivisionError) for error in seen)
 
 
+def test_an_interrupt_within_a_log_handler_reaches_the_caller() -> None:
+    class Interrupted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise KeyboardInterrupt(record)
+
+    handler = Interrupted()
+    logging.getLogger("etseg").addHandler(handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ImageSegmentationModule().load(program("missing_operator"))
+    finally:
+        logging.getLogger("etseg").removeHandler(handler)
+
+
 def test_nothing_is_printed() -> None:
     """Neither by Python nor by the runtime, whose logger knows only stderr: at the descriptors."""
     output = output_of(
