@@ -127,8 +127,9 @@ class Threads(Generic[T]):
             self.bell.wait_until(lambda: not self.is_busy(), deadline)
 
     def is_busy(self) -> bool:
-        """Whether a thread is at work."""
-        return len(self._places) + len(self._idle) < self._most
+        """Whether a thread is at work, or is to come to what waits."""
+        waits = bool(self._waiting) and not self.closed
+        return waits or len(self._places) + len(self._idle) < self._most
 
     def _start(self) -> None:
         """On a thread that ends at once: Thread.start() waits under a lock, in Python code."""
