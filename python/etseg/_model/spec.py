@@ -150,7 +150,9 @@ class SpecKeywords(TypedDict, total=False):
     activation: Activation | None
     background: str | int | None
     resample: Resample | None
+    logits_grid: LogitsGrid | None
     licence: str | None
+    origin: str | None
     sha256: str | None
 
 

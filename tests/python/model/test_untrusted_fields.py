@@ -203,6 +203,7 @@ def test_a_path_that_gives_none() -> None:
 
 CACHE_DIRECTORY = """
     import os, sys, etseg
+    import platformdirs  # whoever is unknown may not read where that lies
     from etseg import resources
     os.environ.pop("HOME", None)
     try:
