@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-import trustme
+import pytest
 
 from http_server import Server, serving
+
+trustme = pytest.importorskip("trustme", reason="needs trustme, of the test group")
 
 
 class Authority:
