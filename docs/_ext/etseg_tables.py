@@ -41,7 +41,7 @@ from etseg._model import catalogue
 PACKAGE = Path(etseg.__file__).parent
 STATUS_H = Path(__file__).parents[2] / "cpp" / "include" / "etseg" / "status.h"
 
-#: Types of arguments that have a name in signatures, and an entry in api.md.
+#: Types of arguments that have a name in signatures, and an entry in api/models.md.
 _ALIASES = ("Label", "Labels", "Source")
 
 logger = logging.getLogger(__name__)
