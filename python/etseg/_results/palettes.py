@@ -12,14 +12,27 @@ import numpy.typing as npt
 from etseg._errors import InvalidUserInputError, LabelError
 from etseg._labels import LabelSet
 
-#: A palette: "voc", "colorblind", colours (N, 3) by index, or a mapping from labels to colours.
+#: A palette: a name, colours (N, 3) by index, or a mapping from labels to colours.
 Palette = str | npt.NDArray[Any] | Mapping[Any, Any]
 
 _EXPECTED = (
-    "expected 'voc', 'colorblind', integers 0..255 of shape (labels, 3), red first, or a mapping "
-    "from labels to (red, green, blue) or '#rrggbb'"
+    "expected 'bright', 'voc', 'colorblind', integers 0..255 of shape (labels, 3), red first, or a "
+    "mapping from labels to (red, green, blue) or '#rrggbb'"
 )
+#: The palettes that have a name; the first is the default.
+NAMES = ("bright", "voc", "colorblind")
 
+# Bright enough to be seen through on dark and light photographs alike: CIELAB lightness 55 to 92,
+# chroma 60 and more. Each is that of a grid of 16 x 16 x 16 colours whose least distance (Delta E
+# of 1976) is the greatest to what photographs are made of (black, grey, white; the ColorChecker's
+# two skins, sky and foliage, C. S. McCamy and others, 1976) and to all before it. The first seven
+# are 59 apart, the first twenty 27, all 32 more than 20. From the eighth to the twentieth the order
+# is another one, so that Pascal VOC's cat, dog and person have strong ones.
+_BRIGHT = (
+    "ff00ff 00ff00 ff3300 ffdd00 00ffbb ff3388 7777ff 0088ee bb7700 ff88ee ccee77 ff7700 aaee00 "
+    "77ff77 bb55ff 33bb66 ff7766 999900 ff00bb 339900 ff2255 ffdd66 ffaa00 33cc00 bbcc00 ff9955 "
+    "ff66ff ee66aa bb66dd 88cc33 ff6688 99ee88"
+)
 # The first seven: M. Okabe and K. Ito, Color Universal Design (2008), jfly.uni-koeln.de/color;
 # their eighth is black. Each further one is that of a grid of 16 x 16 x 16 colours whose least
 # distance to black and to all before it is the greatest: in CIELAB (Delta E of 1976), as seen with
@@ -64,13 +77,26 @@ def voc_palette(size: int) -> npt.NDArray[np.uint8]:
     return palette
 
 
+def bright_palette(size: int) -> npt.NDArray[np.uint8]:
+    """Colours that stand out of photographs, uint8 (size, 3), red first.
+
+    There are 32; then Pascal VOC's go on, so that hundreds of labels differ.
+    """
+    bright = _parsed(_BRIGHT)[:size]
+    return np.concatenate([bright, voc_palette(size)[len(bright) :]])
+
+
 def colorblind_palette(size: int) -> npt.NDArray[np.uint8]:
     """Colours that stay apart for colour-blind eyes, uint8 (size, 3), red first.
 
     There are 32; then they start over.
     """
-    colours = np.frombuffer(bytes.fromhex(_COLORBLIND), np.uint8).reshape(-1, 3)
+    colours = _parsed(_COLORBLIND)
     return colours[np.arange(size) % len(colours)]
+
+
+def _parsed(colours: str) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex(colours), np.uint8).reshape(-1, 3)
 
 
 def colours(palette: object, labels: LabelSet, background: int | None) -> Colours:
@@ -94,9 +120,10 @@ def colours(palette: object, labels: LabelSet, background: int | None) -> Colour
             # VOC's first colour is black, which suits no label but a background.
             first = 0 if background == 0 else 1
             rgb = voc_palette(count + first)[first:]
-        elif palette == "colorblind":
+        elif palette in NAMES:
+            made = bright_palette if palette == "bright" else colorblind_palette
             rgb = np.zeros((count, 3), np.uint8)
-            rgb[painted] = colorblind_palette(int(painted.sum()))
+            rgb[painted] = made(int(painted.sum()))
         else:
             raise InvalidUserInputError(f"palette is {palette!r}; {_EXPECTED}")
     else:

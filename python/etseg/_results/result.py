@@ -130,16 +130,17 @@ class SegmentationResult(Maps):
         return rle.encoded(self._made.image_mask(self._made.member(label)))
 
     @needs_memory("a picture")
-    def colorize(self, palette: Palette = "voc") -> Image:
+    def colorize(self, palette: Palette = "bright") -> Image:
         """The labels as colours: uint8 (H, W, 4), red, green, blue and opacity, image-sized.
 
         What is not painted, as the background, is 0 in all four; all else is opaque.
 
         Args:
-            palette: "voc", Pascal VOC's colours; "colorblind", which colour-blind people can tell
-                apart (32 of them; then they start over); an array of integers (N, 3) with a colour
-                for each label; or a mapping from labels to (red, green, blue) or "#rrggbb", which
-                paints those alone, the background too if it is among them.
+            palette: "bright", colours that stand out of photographs; "voc", Pascal VOC's;
+                "colorblind", which colour-blind people can tell apart (32 of them; then they start
+                over); an array of integers (N, 3) with a colour for each label; or a mapping from
+                labels to (red, green, blue) or "#rrggbb", which paints those alone, the background
+                too if it is among them.
 
         Raises:
             InvalidUserInputError: `palette` is none of those, or ARGMAX was changed.
@@ -153,7 +154,7 @@ class SegmentationResult(Maps):
         self,
         image: object = None,
         alpha: float = 0.5,
-        palette: Palette = "voc",
+        palette: Palette = "bright",
         *,
         outline: bool = False,
         legend: bool = False,
@@ -236,7 +237,7 @@ class SegmentationResult(Maps):
     def save(
         self,
         path: str | os.PathLike[str] | BinaryIO,
-        palette: Palette = "voc",
+        palette: Palette = "bright",
         *,
         kind: saving.Kind | None = None,
     ) -> None:
@@ -280,7 +281,7 @@ class SegmentationResult(Maps):
         made = self._made
         return notebook.View(
             indices=made.indices(),
-            colours=made.colours("voc"),
+            colours=made.colours("bright"),
             areas=self.areas(),
             image=made.image,
             image_size=made.image_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
 
@@ -46,6 +47,46 @@ def colours(module: etseg.ImageSegmentationModule, palette: Any, **options: Any)
     result.argmax[0] = np.arange(count)
     painted: list[Any] = result.colorize(palette, **options)[0].tolist()
     return painted
+
+
+class TestBright:
+    def test_is_the_default(self) -> None:
+        module = module_of("logits_c21")
+        result = module.forward(np.zeros((1, 21, 3), np.uint8), resize=True)
+        result.argmax[0] = np.arange(21)
+        painted = result.colorize()[0].tolist()
+        assert painted == colours(module, "bright")
+        assert painted[0] == UNPAINTED
+        assert (
+            painted[1] == colours(module_of("logits_c1"), "bright")[0]
+        )  # the first that is painted
+
+    @pytest.mark.parametrize(("first", "apart"), [(7, 59), (20, 27), (32, 20)])
+    def test_stays_apart(self, first: int, apart: float) -> None:
+        painted = colours(module_of("logits_c300"), "bright")[:first]
+        assert least_distance(painted, ["all"]) > apart
+        assert least_distance(colours(module_of("logits_c21"), "voc")[1:21], ["all"]) < 27
+
+    def test_is_bright(self) -> None:
+        """None is dark, pale or grey; Pascal VOC's are among them."""
+        assert is_bright(colours(module_of("logits_c300"), "bright")[:32])
+        assert not is_bright(colours(module_of("logits_c21"), "voc")[1:2])
+
+    @pytest.mark.parametrize(
+        "common",
+        [(0, 0, 0), (128, 128, 128), (255, 255, 255),
+         (115, 82, 68), (194, 150, 130), (98, 122, 157), (87, 108, 67)],
+        ids=["black", "grey", "white", "dark skin", "light skin", "sky", "foliage"],
+    )  # fmt: skip
+    def test_is_unlike_what_photographs_are_made_of(self, common: tuple[int, ...]) -> None:
+        painted = colours(module_of("logits_c300"), "bright")[:7]
+        assert least_distance([*painted, [*common, 255]], ["all"]) > 45
+
+    def test_of_hundreds_of_labels(self) -> None:
+        """After 32 Pascal VOC's go on."""
+        painted = colours(module_of("logits_c300"), "bright")
+        assert len({tuple(colour) for colour in painted[:255]}) >= 250
+        assert painted[32:300] == colours(module_of("logits_c300"), "voc")[31:299]
 
 
 class TestVoc:
@@ -119,12 +160,21 @@ def lab(linear: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def least_distance(painted: list[Any]) -> float:
+def linear_of(painted: list[Any]) -> npt.NDArray[Any]:
     encoded = np.array(painted)[:, :3] / 255
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    least = np.inf
-    for matrix in CONES.values():
-        seen = lab(linear @ np.transpose(matrix))
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+
+
+def is_bright(painted: list[Any]) -> bool:
+    lightness, *opponent = lab(linear_of(painted)).T
+    chroma = np.hypot(*opponent)
+    return bool((lightness >= 55).all() and (lightness <= 92).all() and (chroma >= 60).all())
+
+
+def least_distance(painted: list[Any], eyes: Iterable[str] = CONES) -> float:
+    linear, least = linear_of(painted), np.inf
+    for eye in eyes:
+        seen = lab(linear @ np.transpose(CONES[eye]))
         distance = np.linalg.norm(seen[:, None] - seen, axis=-1)
         least = min(least, distance[~np.eye(len(seen), dtype=bool)].min())
     return float(least)
@@ -149,7 +199,7 @@ class TestCustom:
     @pytest.mark.parametrize(
         ("palette", "words"),
         [
-            ("viridis", ("'viridis'", "'voc'", "'colorblind'")),
+            ("viridis", ("'viridis'", "'bright'", "'voc'", "'colorblind'")),
             (None, ("NoneType", "'voc'")),
             (7, ("int", "'voc'")),
             (np.zeros((2, 3), np.uint8), ("2 colours", "3 labels", "mapping")),

@@ -68,11 +68,11 @@ class TestOverlay:
         overlay = result.overlay()
         person = result.mask("SELFIE")
         np.testing.assert_array_equal(overlay[~person], astronaut[~person])
-        expected = painted_slowly(astronaut, result.argmax, {0: (128, 0, 0)}, 0.5)
+        expected = painted_slowly(astronaut, result.argmax, {0: (255, 0, 255)}, 0.5)
         assert np.abs(overlay - expected).max() <= 0.5
 
     def test_the_default_colours_are_those_of_colorize(self, module: Any) -> None:
-        for palette in ("voc", "colorblind", [[1, 2, 3], [4, 5, 6], [7, 8, 9]]):
+        for palette in ("bright", "voc", "colorblind", [[1, 2, 3], [4, 5, 6], [7, 8, 9]]):
             result = module.forward(smooth(50, 50))
             colours = result.colorize(palette)
             assert (colours[..., 3] == 255).all()

@@ -51,13 +51,16 @@ class TestPng:
             module.load(program("logits_c21"))
             result = module.forward(picture(61, 47), resize=True)
         result.argmax.flat[:21] = range(21)
-        with Pil.open(saved(result, tmp_path / "a.png")) as image:
+        with Pil.open(saved(result, tmp_path / "a.png", palette="voc")) as image:
             assert (image.mode, image.size, image.format) == ("P", (47, 61), "PNG")
             np.testing.assert_array_equal(np.asarray(image), result.argmax)
             expected = [VOC[label.name] for label in DeeplabLabel if label.name != "ARGMAX"]
             assert np.reshape(image.getpalette()[: 3 * 21], (-1, 3)).tolist() == [
                 list(colour) for colour in expected
             ]
+            colours = np.asarray(image.convert("RGB"))
+        np.testing.assert_array_equal(colours, result.colorize("voc")[..., :3])
+        with Pil.open(saved(result, tmp_path / "b.png")) as image:
             colours = np.asarray(image.convert("RGB"))
         np.testing.assert_array_equal(colours, result.colorize()[..., :3])
 

@@ -119,10 +119,10 @@ SIGTERM, 129 by SIGHUP: no file is left half-written.
 )
 @click.option(
     "--palette",
-    default="voc",
+    default="bright",
     show_default=True,
     metavar="NAME|A=RED,B=BLUE",
-    help="Colours: voc, colorblind, or of labels by name, which paints those alone.",
+    help="Colours: bright, voc, colorblind, or of labels by name, which paints those alone.",
 )
 @click.option(
     "--alpha",

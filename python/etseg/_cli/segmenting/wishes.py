@@ -14,7 +14,7 @@ import numpy.typing as npt
 from etseg._images.source import source_of
 from etseg._labels import LabelSet
 from etseg._module import ImageSegmentationModule
-from etseg._results.palettes import Palette, colour_of, colours
+from etseg._results.palettes import NAMES, Palette, colour_of, colours
 from etseg._results.pictures import rgb_of
 
 
@@ -118,9 +118,9 @@ def backdrop_of(text: str | None) -> object:
 def _palette(text: str) -> Palette:
     """A palette's name, or "LABEL=COLOUR,..."."""
     if "=" not in text:
-        if text not in ("voc", "colorblind"):
+        if text not in NAMES:
             raise click.BadParameter(
-                f"{text!r} is no palette; expected voc, colorblind, or LABEL=COLOUR,...",
+                f"{text!r} is no palette; expected {', '.join(NAMES)}, or LABEL=COLOUR,...",
                 param_hint="--palette",
             )
         return text
