@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
@@ -20,7 +19,6 @@ from ._images.decode import Pixels
 from ._images.kept import KeptImage
 from ._images.source import source_of
 from ._labels import Label
-from ._messages import source_for_people
 from ._model.catalogue import CATALOGUE
 from ._model.files import locate
 from ._model.session import Session
@@ -240,7 +238,7 @@ class ImageSegmentationModule:
         background = session.spec.background
         assert not isinstance(background, str)  # an index, once loaded
         kept = KeptImage(source, options.bgr, self._options.limits)
-        made = Made(session.labels, *maps, timings, pixels.size, background, kept)
+        made = Made(session.labels, *maps, timings, pixels.size, background, kept, session.name)
         return result_of(made, out)
 
     @shares(forward)
@@ -429,8 +427,8 @@ class ImageSegmentationModule:
         if session is None:
             return "<ImageSegmentationModule: not loaded>"
         height, width = session.input_size
-        name = session.spec.name or source_for_people(os.fspath(session.spec.model_source))
-        return f"<ImageSegmentationModule: {name}, {height}x{width}, {len(session.labels)} labels>"
+        size, labels = f"{height}x{width}", f"{len(session.labels)} labels"
+        return f"<ImageSegmentationModule: {session.name}, {size}, {labels}>"
 
     def _begin(self) -> None:
         """What is of this process and this module alone."""

@@ -26,6 +26,8 @@ class KeptImage:
         bgr: bool = False,
         limits: Limits = Limits(),  # noqa: B008  # frozen
     ) -> None:
+        #: What people call it, see ``ImageSource.name``.
+        self.name = None if source is None else source.name
         self._missing = "no image is known" if source is None else source.forgotten
         self._source = None if source is None or self._missing else source.unread()
         self._bgr = bgr

@@ -23,7 +23,7 @@ from etseg._errors import (
     OutOfMemoryError,
 )
 from etseg._limits import Limits
-from etseg._messages import brief, shown
+from etseg._messages import brief, shown, source_for_people
 from etseg._reading import read_regular, too_long, unreadable
 from etseg._uris import path_of_file_uri, scheme_of
 
@@ -45,10 +45,12 @@ class ImageSource(ABC):
     Attributes:
         forgotten: why it cannot be read again; empty where it can.
         travels: whether a copy in another process can be read: it is a path or a URI.
+        name: what people call it: a path as given, or a URL without secrets; None of what has none.
     """
 
     forgotten = ""
     travels = False
+    name: str | None = None
 
     @abstractmethod
     def pixels(self, for_size: tuple[int, int] | None) -> Pixels:
@@ -156,6 +158,7 @@ class FileSource(EncodedSource):
 
     def __init__(self, path: Path, limits: Limits) -> None:
         super().__init__(repr(str(path)), limits)
+        self.name = str(path)
         self._given = path
         try:
             self._absolute = path.absolute()
@@ -177,6 +180,7 @@ class UrlSource(EncodedSource):
 
     def __init__(self, url: str, limits: Limits) -> None:
         super().__init__(shown(url), limits)
+        self.name = source_for_people(url)
         self._url = url
 
     def _read(self) -> bytes:
@@ -216,6 +220,8 @@ class StreamSource(EncodedSource):
 
     def __init__(self, stream: Any, limits: Limits) -> None:
         super().__init__(f"the {type(stream).__name__} given", limits)
+        name = getattr(stream, "name", None)  # of a descriptor, a number
+        self.name = name if isinstance(name, str) else None
         self._stream = stream
 
     def _read(self) -> _Bytes:

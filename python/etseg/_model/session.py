@@ -15,6 +15,7 @@ from etseg import _native, _threads
 from etseg._errors import InvalidConfigError, LabelError
 from etseg._images.decode import Pixels
 from etseg._labels import LabelSet
+from etseg._messages import source_for_people
 
 from .catalogue import with_published
 from .files import anchored
@@ -70,6 +71,11 @@ class Session:
         input_size, output_size = model.input_size, model.output_size
         segmenter = _native.Segmenter(model, mean, std, activation, resample, grid.kind, grid.size)
         return cls(segmenter, spec, source, labels, input_size, output_size)
+
+    @property
+    def name(self) -> str:
+        """What people call the model: its name, or where it is from, without secrets."""
+        return self.spec.name or source_for_people(os.fspath(self.spec.model_source))
 
     def empty_maps(
         self, size: tuple[int, int], dtype: np.dtype[Any], members: tuple[IntEnum, ...]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from enum import Enum, IntEnum
-from typing import Any
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -87,9 +85,7 @@ def _members(made: Made, labels: object) -> list[IntEnum]:
                 "the model has no background that could be left out; name labels: label=[...]"
             )
         return [member for member in made.labels.members if int(member) != made.background]
-    several = isinstance(labels, Iterable) and not isinstance(labels, (str, bytes, Enum))
-    chosen: Any = labels if several else [labels]
-    members = list(dict.fromkeys(made.member(label) for label in chosen))
+    members = list(made.members(labels))
     if not members:
         raise InvalidUserInputError("label names no label; name one, or several in a list")
     return members

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ class Made:
         image_size: height and width, as a person sees the image.
         background: index of the label that pictures leave unpainted, if there is one.
         image: what was segmented.
+        model: the name of what segmented it.
     """
 
     labels: LabelSet
@@ -61,6 +62,7 @@ class Made:
     image_size: tuple[int, int]
     background: int | None
     image: KeptImage
+    model: str
 
     def member(self, label: object) -> IntEnum:
         """A label by member, name or index.
@@ -75,6 +77,16 @@ class Made:
                 f"such as {self.labels.members[0].name!r}"
             )
         return member
+
+    def members(self, labels: object) -> tuple[IntEnum, ...]:
+        """One label, or several in an iterable: each once, in the order given.
+
+        Raises:
+            LabelError: there is no such label, or it is ARGMAX.
+        """
+        several = isinstance(labels, Iterable) and not isinstance(labels, (str, bytes, Enum))
+        chosen: Any = labels if several else [labels]
+        return tuple(dict.fromkeys(self.member(label) for label in chosen))
 
     def indices(self, step: int = 1) -> Map:
         """ARGMAX, whose values are indices for sure; uint8 where all labels fit.

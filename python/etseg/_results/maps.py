@@ -47,6 +47,14 @@ class Maps(Mapping[IntEnum | str, Map]):
         return self._made.image_size
 
     @property
+    def source(self) -> str | None:
+        """What the image was given as: a path, or a URL without its login and query.
+
+        Of an open file the name, if it has one; None of pixels, bytes and base64, which have none.
+        """
+        return self._made.image.name
+
+    @property
     def timings(self) -> Timings:
         """How long each stage took."""
         return self._made.timings

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable
-from enum import IntEnum
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
-import numpy.typing as npt
-
-from etseg._labels import ByLabel, Label
-
-from . import composing, notebook, pictures, rle, saving
+from . import composing, notebook, pictures, saving
 from .checks import needs_memory, within
 from .describing import described
 from .legend import add_legend
 from .made import Made
-from .maps import Maps, remake
+from .maps import remake
+from .measured import Labelled, Measured
 from .palettes import Palette
 from .pictures import Image
-from .shapes import Area, Box, Contour, areas_of, boxes_of, contours
-
-#: One label, several, or None for all but the background.
-Labelled = Label | Iterable[Label] | None
 
 
-class SegmentationResult(Maps):
+class SegmentationResult(Measured):
     """Maps of one image, by label. The arrays are the caller's.
 
     ``result[ARGMAX]`` is the index of the most probable label of each pixel, int32 (or uint8, if
@@ -44,90 +33,6 @@ class SegmentationResult(Maps):
     is read again when it is needed, so an array that was written over meanwhile shows what is in
     it now. A pickled result carries its maps, and of the image only a path or URI.
     """
-
-    def present_labels(self) -> tuple[IntEnum, ...]:
-        """The labels that some pixel of the image has, in the order of their indices.
-
-        Raises:
-            InvalidUserInputError: ARGMAX was changed, and holds what is no index.
-        """
-        areas = self.areas()
-        return tuple(member for member in self._made.labels.members if areas[member].pixels)
-
-    @needs_memory("areas")
-    def areas(self) -> ByLabel[Area]:
-        """How much of the image each label covers; a label that is nowhere has 0 pixels.
-
-        A key is a member, name or index.
-
-        Raises:
-            InvalidUserInputError: ARGMAX was changed, and holds what is no index.
-        """
-        return areas_of(self._made)
-
-    @needs_memory("boxes")
-    def boxes(self) -> ByLabel[Box]:
-        """The box around all pixels of each label that is there: (x0, y0, x1, y1), half-open.
-
-        ``image[y0:y1, x0:x1]`` is the part of the image in the box. A key is a member, name or
-        index.
-
-        Raises:
-            InvalidUserInputError: ARGMAX was changed, and holds what is no index.
-        """
-        return boxes_of(self._made)
-
-    @needs_memory("a mask")
-    def mask(self, label: Label, threshold: float | None = None) -> npt.NDArray[np.bool_]:
-        """Where a label is: bool (H, W), of the maps' size.
-
-        Args:
-            label: a member, name or index.
-            threshold: None for the pixels whose most probable label this is; else 0..1, for those
-                where its probability is at least that. NaN is less than any.
-
-        Raises:
-            LabelError: there is no such label, or a threshold of a map that was not asked for.
-            InvalidUserInputError: another threshold.
-        """
-        member = self._made.member(label)
-        if threshold is None:
-            return np.asarray(self._made.argmax == int(member))
-        return np.asarray(self[member] >= within("threshold", threshold, 1.0))
-
-    @needs_memory("contours")
-    def contours(self, label: Label, simplify: float = 0.0) -> tuple[Contour, ...]:
-        """The outlines of a label's regions in the image, with their holes; the largest first.
-
-        Pixels that touch at a corner are of one region.
-
-        Args:
-            label: a member, name or index.
-            simplify: how far, in pixels of the image, an outline may move so that it needs fewer
-                points (Douglas and Peucker); 0 leaves out none but those on straight lines.
-
-        Raises:
-            LabelError: there is no such label.
-            InvalidUserInputError: `simplify` is negative or not finite.
-        """
-        mask = self._made.image_mask(self._made.member(label))
-        return contours(mask, within("simplify", simplify, math.inf))
-
-    @needs_memory("a run-length encoding")
-    def to_coco_rle(self, label: Label) -> dict[str, Any]:
-        """A label's mask in the image, run-length encoded as COCO's tools do.
-
-        Args:
-            label: a member, name or index.
-
-        Returns:
-            ``{"size": [height, width], "counts": "..."}``, which ``pycocotools.mask`` reads and
-            JSON can hold.
-
-        Raises:
-            LabelError: there is no such label.
-        """
-        return rle.encoded(self._made.image_mask(self._made.member(label)))
 
     @needs_memory("a picture")
     def colorize(self, palette: Palette = "bright") -> Image:

@@ -18,6 +18,7 @@ import etseg
 from children import PATIENCE
 from etseg._cli import main
 from http_server import Fault, Server
+from result_schema import check_record
 
 ESCAPE = "\x1b"
 #: Of colours and of the like; a progress bar has others.
@@ -52,8 +53,10 @@ def test_json_of_one_photo(photos: Path, selfie: Any) -> None:
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     item = parsed(ended.stdout)
+    check_record(item)
     assert list(item) == [
-        "image", "error", "model", "width", "height", "labels", "timings_ms", "written",
+        "schema", "image", "model", "width", "height", "map_width", "map_height", "labels",
+        "timings_ms", "error", "written",
     ]  # fmt: skip
     assert item["image"] == "photos/a.jpg"
     assert item["error"] is None
@@ -100,6 +103,7 @@ def test_json_of_many_photos_is_a_line_each(photos: Path) -> None:
     assert [item["image"] for item in items] == [f"photos/{name}.jpg" for name in "abc"]
     assert [bool(item["error"]) for item in items] == [False, True, False]
     assert items[2]["written"] == {"overlay": "out/c.jpg"}
+    check_record(items[2])
     assert ended.stderr.startswith("Error: 2 of 3 photos done, 1 failed\n  ")
 
 

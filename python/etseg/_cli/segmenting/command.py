@@ -36,10 +36,12 @@ not at all.
 
 \b
 Fields of --json:
+  schema      1
   image       as it was given, or found
   error       null, or {type, code, message}; then the rest is missing
   model       its name, or file
   width, height   of the photo as a person sees it, in pixels
+  map_width, map_height   of --mask and --npz
   labels      a list, largest first: {label, index, pixels, share,
               mean_probability (of --classes, else null),
               box: [x0, y0, x1, y1], half-open, or null,

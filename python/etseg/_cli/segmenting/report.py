@@ -19,10 +19,6 @@ from etseg._errors import EtsegError
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
 
-    from etseg._results.made import Timings
-
-    from .shares import Share
-
 #: A line of a batch names no more labels than these, and those that were asked for.
 _MOST = 4
 
@@ -33,15 +29,12 @@ class Item:
 
     name: str
     error: EtsegError | None = None
-    model: str = ""
-    size: tuple[int, int] = (0, 0)
-    shares: list[Share] = field(default_factory=list)
-    timings: Timings | None = None
+    record: dict[str, Any] = field(default_factory=dict)  # SegmentationResult.to_dict()
     written: Mapping[str, Path] = field(default_factory=dict)
     streamed: bytes | None = None  # what goes to stdout, instead of words
 
     def as_json(self) -> dict[str, Any]:
-        """The fields that the command's help promises."""
+        """The fields of docs/json.md, with those that are the command's own."""
         if self.error is not None:
             error = {
                 "type": type(self.error).__name__,
@@ -49,32 +42,11 @@ class Item:
                 "message": str(self.error),
             }
             return {"image": self.name, "error": error}
-        assert self.timings is not None  # it has one or the other
-        stages = ("decode", "preprocess", "inference", "postprocess", "total")
-        return {
-            "image": self.name,
-            "error": None,
-            "model": self.model,
-            "width": self.size[1],
-            "height": self.size[0],
-            "labels": [
-                {
-                    "label": share.label,
-                    "index": share.index,
-                    "pixels": share.pixels,
-                    "share": share.share,
-                    "mean_probability": share.mean,
-                    "box": share.box,
-                    "rle": share.rle,
-                }
-                for share in self.shares
-            ],
-            "timings_ms": {stage: getattr(self.timings, stage) / 1e6 for stage in stages},
-            "written": {
-                "cutout" if kind == "composed" else kind: str(path)
-                for kind, path in self.written.items()
-            },
+        written = {
+            "cutout" if kind == "composed" else kind: str(path)
+            for kind, path in self.written.items()
         }
+        return {**self.record, "error": None, "written": written}
 
     def reason(self) -> str:
         """Why it failed, with its name."""
@@ -84,18 +56,19 @@ class Item:
 
 def print_one(item: Item) -> None:
     """A photo alone: a table of its labels, and how long it took."""
-    assert item.timings is not None
-    height, width = item.size
-    click.echo(f"{width}x{height} pixels")
-    name_width = max(len("label"), *(len(share.label) for share in item.shares))
-    asked = any(share.mean is not None for share in item.shares)
+    record = item.record
+    click.echo(f"{record['width']}x{record['height']} pixels")
+    labels = record["labels"]
+    name_width = max(len("label"), *(len(each["label"]) for each in labels))
+    asked = any(each["mean_probability"] is not None for each in labels)
     header = f"{'label':<{name_width}}  {'pixels':>7}" + ("  mean probability" * asked)
     click.echo(click.style(header, bold=True))
-    for share in item.shares:
-        mean = "" if share.mean is None else f"  {share.mean:>16.3f}"
-        click.echo(f"{share.label:<{name_width}}  {share.share:7.2%}{mean}")
+    for each in labels:
+        mean = each["mean_probability"]
+        told = "" if mean is None else f"  {mean:>16.3f}"
+        click.echo(f"{each['label']:<{name_width}}  {each['share']:7.2%}{told}")
     stages = ("decode", "preprocess", "inference", "postprocess")
-    times = (f"{stage} {getattr(item.timings, stage) / 1e6:.2f} ms" for stage in stages)
+    times = (f"{stage} {record['timings_ms'][stage]:.2f} ms" for stage in stages)
     click.echo(click.style(", ".join(times), dim=True))
 
 
@@ -173,14 +146,19 @@ class Batch:
 
 
 def _line(item: Item) -> str:
-    height, width = item.size
+    labels = item.record["labels"]
     named = [
-        share.label
-        + f" {share.share:.2%}"
-        + ("" if share.mean is None else f" (mean probability {share.mean:.3f})")
-        for rank, share in enumerate(item.shares)
-        if rank < _MOST or share.mean is not None
+        _told(each)
+        for rank, each in enumerate(labels)
+        if rank < _MOST or each["mean_probability"] is not None
     ]
-    if len(named) < len(item.shares):
-        named.append(f"{len(item.shares) - len(named)} more")
-    return f"{click.style(item.name, bold=True)}: {width}x{height}, {', '.join(named)}"
+    if len(named) < len(labels):
+        named.append(f"{len(labels) - len(named)} more")
+    size = f"{item.record['width']}x{item.record['height']}"
+    return f"{click.style(item.name, bold=True)}: {size}, {', '.join(named)}"
+
+
+def _told(label: dict[str, Any]) -> str:
+    mean = label["mean_probability"]
+    told = "" if mean is None else f" (mean probability {mean:.3f})"
+    return f"{label['label']} {label['share']:.2%}{told}"

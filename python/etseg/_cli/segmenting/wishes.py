@@ -16,6 +16,7 @@ from etseg._labels import LabelSet
 from etseg._module import ImageSegmentationModule
 from etseg._results.palettes import NAMES, Palette, colour_of, colours
 from etseg._results.pictures import rgb_of
+from etseg._results.result import SegmentationResult
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Wishes:
         """In place: pixels of labels that are left out become those of the rest."""
         if self.rest is not None:
             argmax[~np.isin(argmax, self.classes)] = self.rest
+
+    def record(self, result: SegmentationResult, image: str, model: str) -> dict[str, Any]:
+        """What is told of a photo: of the chosen labels, or of those that are there."""
+        record = result.to_dict(self.classes or None, boxes=self.in_full, rle=self.in_full)
+        for label in record["labels"]:
+            if not self.classes:  # a map that was made for a picture is nobody's question
+                label["mean_probability"] = None
+        return {**record, "image": image, "model": model}
 
 
 def wishes_of(

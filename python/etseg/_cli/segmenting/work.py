@@ -27,7 +27,6 @@ from etseg._results.result import SegmentationResult
 from .inputs import Photo
 from .outputs import Plan
 from .report import Item
-from .shares import shares_of
 from .wishes import Wishes
 from .writing import for_stdout, write
 
@@ -150,10 +149,7 @@ class Work:
             return Item(
                 name,
                 streamed=None if stdout is None else for_stdout(stdout, outcome, wishes),
-                model=self._model,
-                size=outcome.image_size,
-                shares=shares_of(outcome, wishes),
-                timings=outcome.timings,
+                record=wishes.record(outcome, name, self._model),
                 written=written,
             )
         except EtsegError as error:
