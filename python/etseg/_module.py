@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from copy import copy
-from dataclasses import replace
 from enum import IntEnum
 from functools import partial
 from time import perf_counter_ns
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from ._errors import EtsegError, InvalidModelSourceError, ModuleNotLoadedError
+from ._holder import ModelHolder
 from ._images.decode import Pixels
 from ._images.kept import KeptImage
 from ._images.source import source_of
 from ._labels import Label
 from ._model.catalogue import CATALOGUE
-from ._model.files import locate
+from ._model.choosing import Model
 from ._model.session import Session
-from ._model.spec import ModelSpec, Source, SpecKeywords, as_spec
+from ._model.spec import ModelSpec, Source, SpecKeywords
 from ._options import CallOptions, ModuleKeywords, ModuleOptions, shares
 from ._results.made import Made, Map, Timings
 from ._results.maps import maps_to_reuse
 from ._results.result import SegmentationResult, result_of
-from ._running import at_exit
-from ._running.threads import for_calls
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack  # typing has them from 3.11 on
 
     from ._running.stream import SegmentationStream
-
-#: Threads of forward_async() beside those that the model keeps busy: they read and decode.
-_READERS = 2
-#: Attributes that _begin() makes; they do not go into a pickle.
-_OWN = ("_session", "_swap", "_threads", "_not_reopened")
-#: What a pickle has beside the others: the spec of what was loaded, or None.
-_SPEC = "(spec)"
 
 
 class CustomModelKeywords(SpecKeywords, ModuleKeywords, total=False):
@@ -48,13 +36,12 @@ class CustomModelKeywords(SpecKeywords, ModuleKeywords, total=False):
 
 
 @shares(ModuleOptions)
-class ImageSegmentationModule:
+class ImageSegmentationModule(ModelHolder):
     """Semantic segmentation of images with an ExecuTorch program.
 
     ::
 
-        with ImageSegmentationModule() as module:
-            module.load(etseg.SELFIE_SEGMENTATION)
+        with ImageSegmentationModule("selfie-segmentation") as module:
             result = module.forward("photo.jpg", ["SELFIE"], resize=True)
 
     Many threads may call :meth:`forward` on one module, and none holds the GIL. Calls run in the
@@ -66,14 +53,25 @@ class ImageSegmentationModule:
     again, by its path (absolute since it was loaded) or URL. If that fails, the first use raises
     the error.
 
+    Args:
+        model: to be loaded, whatever :meth:`load` takes; None for none yet.
+        on_download_progress_callback: called with 0.0 to 1.0, see :meth:`load`.
+
     Raises:
         InvalidConfigError: another `concurrency` or `argmax_dtype`, or `limits` that are none.
+        EtsegError: whatever :meth:`load` raises.
     """
 
     @shares(ModuleOptions)
-    def __init__(self, **options: Unpack[ModuleKeywords]) -> None:
-        self._options = ModuleOptions(**options)
-        self._begin()
+    def __init__(
+        self,
+        model: Model | None = None,
+        on_download_progress_callback: Callable[[float], object] | None = None,
+        **options: Unpack[ModuleKeywords],
+    ) -> None:
+        super().__init__(ModuleOptions(**options))
+        if model is not None:
+            self.load(model, on_download_progress_callback)
 
     @classmethod
     @shares(ModuleOptions)
@@ -126,42 +124,6 @@ class ImageSegmentationModule:
         module = cls(**of_module)
         module.load({"model_source": source, **spec}, on_download_progress_callback)
         return module
-
-    def load(
-        self,
-        model: ModelSpec | Mapping[str, Any] | Source,
-        on_download_progress_callback: Callable[[float], object] | None = None,
-    ) -> None:
-        """Loads a model, in place of the one that is loaded.
-
-        The one that is loaded goes only when the new one is ready: after an error it is still
-        there. A file that is named as a published one takes from the catalogue what neither the
-        spec nor the program's own metadata says. What nobody says is taken to be usual: the
-        image is scaled to 0..1 (mean 0, std 1); the activation is "none" for one output channel,
-        else "softmax"; 21 channels are :class:`DeeplabLabel`, one is
-        :class:`SelfieSegmentationLabel`, any other number ``CLASS_0``, ``CLASS_1``, ...
-
-        A program is code: load only files that you trust, or whose SHA-256 you know.
-
-        Args:
-            model: a constant such as :data:`SELFIE_SEGMENTATION`, a :class:`ModelSpec`, a mapping
-                with its fields (``{"model_source": ...}``), or a path, ``file://`` URI or URL.
-            on_download_progress_callback: called with 0.0 to 1.0 while the file is downloaded,
-                never with less than before; with 1.0 alone when it is there already. What it
-                raises cancels the load. See :mod:`etseg.resources` for where files are kept.
-
-        Raises:
-            InvalidModelSourceError: `model` is no source of a model.
-            InvalidConfigError: the spec does not fit the program, or itself.
-            FileMissingError: there is no such file.
-            FileReadError: the file cannot be read.
-            DownloadError: the file cannot be had, or ETSEG_OFFLINE is set.
-            FileWriteError: the cache directory cannot be written to.
-            InvalidModelError: the file is damaged, or no segmentation program.
-            UnsupportedModelError: the program needs an operator or backend that is not here.
-            ForkedProcessError: this process was forked from one that had used etseg.
-        """
-        self._replace(self._open(model, on_download_progress_callback))
 
     def forward(
         self,
@@ -269,31 +231,6 @@ class ImageSegmentationModule:
         )
         return await event_loop.run(work, self._threads)
 
-    @shares(load)
-    async def load_async(
-        self,
-        model: ModelSpec | Mapping[str, Any] | Source,
-        on_download_progress_callback: Callable[[float], object] | None = None,
-    ) -> None:
-        """:meth:`load`, on another thread, while the event loop goes on.
-
-        The callback is called on the event loop's thread. Cancelling stops the download, and
-        leaves what is loaded as it was.
-
-        Raises:
-            InvalidStateError: asyncio does not run here.
-            EtsegError: whatever :meth:`load` raises.
-        """
-        from ._running import event_loop
-
-        session = await event_loop.run_telling(
-            partial(self._open, model), on_download_progress_callback
-        )
-        # Here and not on the other thread: from the await to the end nothing can be cancelled, so
-        # that a load that is cancelled never changes the module.
-        if (old := self._exchange(session)) is not None:
-            event_loop.run_behind(old.segmenter.close)  # frees megabytes: not for this thread
-
     @overload
     def map(
         self,
@@ -373,111 +310,6 @@ class ImageSegmentationModule:
         """
         self.forward(np.full((*self._loaded().input_size, 3), 128, np.uint8))
 
-    def delete(self) -> None:
-        """Frees the model; :meth:`forward` raises until the next :meth:`load`.
-
-        Returns at once: a call that runs finishes on the old model and frees it; calls that wait
-        raise :class:`ModuleNotLoadedError`. Deleting twice does nothing.
-        """
-        self._replace(None)
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether forward() has a model to run."""
-        return self._session is not None
-
-    @property
-    def concurrency(self) -> int:
-        """How many calls of forward() may run at the same time."""
-        return self._options.concurrency
-
-    @property
-    def labels(self) -> type[IntEnum]:
-        """The labels of the loaded model, in channel order, ARGMAX last."""
-        return self._loaded().labels.enum
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width that images are brought to."""
-        return self._loaded().input_size
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """Height and width of the maps with ``resize=False``."""
-        return self._loaded().output_size
-
-    @property
-    def spec(self) -> ModelSpec:
-        """The spec of the loaded model, with what was left open filled in."""
-        return self._loaded().spec
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.delete()
-
-    def __repr__(self) -> str:
-        session = self._session
-        if session is None:
-            return "<ImageSegmentationModule: not loaded>"
-        height, width = session.input_size
-        size, labels = f"{height}x{width}", f"{len(session.labels)} labels"
-        return f"<ImageSegmentationModule: {session.name}, {size}, {labels}>"
-
-    def _begin(self) -> None:
-        """What is of this process and this module alone."""
-        self._session: Session | None = None
-        self._swap = threading.Lock()
-        self._threads = for_calls(self._options.concurrency + _READERS)
-        self._not_reopened: tuple[ModelSpec, EtsegError] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What is not of this process alone, of subclasses too, and the spec of what is loaded."""
-        state = {name: value for name, value in vars(self).items() if name not in _OWN}
-        session, failed = self._session, self._not_reopened
-        if session is not None:
-            return {**state, _SPEC: replace(session.spec, model_source=session.source)}
-        return {**state, _SPEC: failed[0] if failed else None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Loads what was loaded.
-
-        Raises nothing on purpose, whatever load() does: multiprocessing.Pool would wait for ever
-        for a task whose arguments do not unpickle.
-        """
-        vars(self).update((name, value) for name, value in state.items() if name != _SPEC)
-        self._begin()
-        if (spec := state[_SPEC]) is not None:
-            try:
-                self.load(spec)
-            except EtsegError as error:
-                self._not_reopened = spec, error.with_traceback(None)
-
-    def _loaded(self) -> Session:
-        session = self._session
-        if session is None:
-            if (failed := self._not_reopened) is not None:
-                raise copy(failed[1])  # each caller its own traceback
-            raise ModuleNotLoadedError("no model is loaded; call load() first")
-        return session
-
-    def _open(
-        self,
-        model: ModelSpec | Mapping[str, Any] | Source,
-        on_progress: Callable[[float], object] | None,
-    ) -> Session:
-        spec = as_spec(model)
-        path = locate(spec, on_progress, self._options.limits)
-        session = Session.open(spec, path, self._options.concurrency)
-        at_exit.register(session.segmenter)
-        return session
-
     def _maps(
         self,
         session: Session,
@@ -492,14 +324,3 @@ class ImageSegmentationModule:
         if out is None:
             return session.empty_maps(size, dtype, members)
         return maps_to_reuse(out, size, dtype, session.labels, members)
-
-    def _replace(self, session: Session | None) -> None:
-        if (old := self._exchange(session)) is not None:
-            old.segmenter.close()
-
-    def _exchange(self, session: Session | None) -> Session | None:
-        """Puts `session` in place of the one that is returned, for the caller to close."""
-        with self._swap:
-            old, self._session = self._session, session
-            self._not_reopened = None
-        return old

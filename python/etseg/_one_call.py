@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from ._errors import ModuleNotLoadedError
 from ._labels import Label
 from ._limits import Limits
-from ._model.catalogue import CATALOGUE
+from ._model.choosing import Model, as_spec
 from ._model.files import anchored
-from ._model.spec import ModelSpec, Source, as_spec
+from ._model.spec import ModelSpec
 from ._module import ImageSegmentationModule
 from ._options import ModuleOptions, shares
 from ._results.result import SegmentationResult
@@ -29,7 +29,7 @@ _kept: dict[_Key, _Loading] = {}
 @shares(ImageSegmentationModule.forward, ModuleOptions)
 def segment(
     image: object,
-    model: ModelSpec | Mapping[str, Any] | Source = "selfie-segmentation",
+    model: Model = "selfie-segmentation",
     classes: Iterable[Label] = (),
     *,
     channel_order: Literal["rgb", "bgr"] = "rgb",
@@ -44,8 +44,7 @@ def segment(
     ones, whatever thread they come from, until :func:`unload`.
 
     Args:
-        model: a name of :data:`CATALOGUE`, or whatever
-            :meth:`ImageSegmentationModule.load` takes.
+        model: whatever :meth:`ImageSegmentationModule.load` takes.
         classes: the labels whose probability maps to return: members, names or indices.
 
     Returns:
@@ -60,8 +59,7 @@ def segment(
         scaled_decode=scaled_decode,
         limits=limits,
     )
-    spec = CATALOGUE.get(model) if isinstance(model, str) else None
-    spec = spec or as_spec(model)
+    spec = as_spec(model)
     key = replace(spec, model_source=os.fspath(anchored(spec.model_source))), options
     while True:
         loading = _loading(key)

@@ -20,18 +20,18 @@ owner alone; of such a URL nothing is kept but its hash and what is public in it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ._download import cache, http
 from ._download.directory import cache_directory
 from ._errors import DownloadError
 from ._limits import Limits
 from ._messages import shown
+from ._model.choosing import Model, as_spec
 from ._model.files import local_path, locate, url_of
-from ._model.spec import ModelSpec, Source, as_spec
+from ._model.spec import ModelSpec
 
 __all__ = [
     "DownloadedModel",
@@ -43,8 +43,6 @@ __all__ = [
 ]
 
 _DEFAULTS = Limits()
-
-Model = ModelSpec | Mapping[str, Any] | Source
 
 
 @dataclass(frozen=True)

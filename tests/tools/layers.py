@@ -41,7 +41,7 @@ _LAYERS = {
         ),
         "vocabulary",
     ),
-    "_module": "_module",
+    **dict.fromkeys(("_holder", "_module"), "_module"),
     "_one_call": "_one_call",
     "": "surface",
     "resources": "surface",

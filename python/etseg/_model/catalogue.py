@@ -41,7 +41,11 @@ def _bundled(name: str, file: str, sha256: str) -> ModelSpec:
         name=name,
         model_source=f"bundled:{file}",
         labels=SelfieSegmentationLabel,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
         activation="none",
+        licence="Apache-2.0",
+        origin="MediaPipe, its package of PyPI",
         sha256=sha256,
     )
 

@@ -123,11 +123,12 @@ def _path_of(source: str) -> Path:
 
 
 def _hint(name: str) -> str:
+    from difflib import get_close_matches
+
     from .catalogue import CATALOGUE
 
-    if name not in CATALOGUE:
-        return ""
-    return f". The catalogue has a model of that name: etseg.CATALOGUE[{name!r}]"
+    close = get_close_matches(name, CATALOGUE, n=1, cutoff=0.8)
+    return f". The catalogue has a model of the name {close[0]!r}" if close else ""
 
 
 def _bundled(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from etseg._images.decode import Pixels
 from etseg._labels import LabelSet
 from etseg._messages import source_for_people
 
+from .assumptions import assumptions
 from .catalogue import with_published
 from .files import anchored
 from .metadata import complete
@@ -25,6 +27,8 @@ from .spec import LogitsGrid, ModelSpec, Resample, Source
 # Of the two, the one whose masks of large photos move less when the photo does
 # (benchmarks/resample_quality.py).
 _DEFAULT_RESAMPLE: Resample = "antialias"
+
+_log = logging.getLogger("etseg")
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Session:
     labels: LabelSet
     input_size: tuple[int, int]
     output_size: tuple[int, int]
+    assumed: tuple[str, ...]  # what neither the spec nor the program says, and was taken to be
 
     @classmethod
     def open(cls, spec: ModelSpec, path: os.PathLike[str], concurrency: int) -> Session:
@@ -53,6 +58,7 @@ class Session:
         spec = complete(spec, model.metadata, os.fspath(path))
         spec = with_published(spec, model.channels)
         labels = _labels_for(spec, model.channels)
+        said = spec
         mean = spec.mean or (0.0, 0.0, 0.0)
         std = spec.std or (1.0, 1.0, 1.0)
         activation = spec.activation or ("none" if model.channels == 1 else "softmax")
@@ -68,9 +74,12 @@ class Session:
             logits_grid=grid,
             background=_background(spec, labels),
         )
+        assumed = assumptions(said, spec)
+        if assumed:
+            _log.info("%s does not say all; assumed: %s", spec.name or path, "; ".join(assumed))
         input_size, output_size = model.input_size, model.output_size
         segmenter = _native.Segmenter(model, mean, std, activation, resample, grid.kind, grid.size)
-        return cls(segmenter, spec, source, labels, input_size, output_size)
+        return cls(segmenter, spec, source, labels, input_size, output_size, assumed)
 
     @property
     def name(self) -> str:

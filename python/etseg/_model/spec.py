@@ -9,15 +9,21 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from etseg._errors import InvalidConfigError, InvalidModelSourceError
 from etseg._labels import Labels, normalize_labels
 from etseg._messages import brief, source_for_people
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing has it from 3.11 on
+
 Activation = Literal["softmax", "sigmoid", "none"]
 Resample = Literal["bilinear", "antialias"]
 Source = str | os.PathLike[str]
+
+#: Of pixels in 0..1 no mean is above 1, and no deviation above 1/2; those of 0..255 are far above.
+_MOST = {"mean": 1.0, "std": 10.0}
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ class ModelSpec:
             or an ``{index: name}`` mapping. None: by the channel count, see
             :meth:`ImageSegmentationModule.load`.
         mean: per channel (red, green, blue), in units of 0..1; subtracted from the image. None: 0.
+            Values of a training with pixels in 0..255 are divided by 255 first; so are those of
+            `std`.
         std: per channel, in units of 0..1, above 0; the image is divided by it after that. None: 1.
         activation: "softmax" over the channels, "sigmoid" of the one channel, or "none" where the
             program returns probabilities. None: "none" for one channel, else "softmax".
@@ -103,6 +111,10 @@ class ModelSpec:
     licence: str | None = None
     origin: str | None = None
     sha256: str | None = None
+
+    if TYPE_CHECKING:  # whose idea of it would be that a list is no mean
+
+        def __init__(self, *, model_source: Source, **options: Unpack[SpecKeywords]) -> None: ...
 
     def __post_init__(self) -> None:
         if not isinstance(self.model_source, (str, os.PathLike)):
@@ -150,41 +162,10 @@ class SpecKeywords(TypedDict, total=False):
     activation: Activation | None
     background: str | int | None
     resample: Resample | None
-    logits_grid: LogitsGrid | None
+    logits_grid: LogitsGrid | Mapping[str, Any] | None
     licence: str | None
     origin: str | None
     sha256: str | None
-
-
-def as_spec(model: ModelSpec | Mapping[str, Any] | Source) -> ModelSpec:
-    """What load() was given, as a spec.
-
-    Raises:
-        InvalidModelSourceError: not a spec, a mapping with "model_source", or a source.
-        InvalidConfigError: the mapping has a key that ModelSpec does not.
-    """
-    if isinstance(model, ModelSpec):
-        return model
-    if isinstance(model, (str, os.PathLike)):
-        return ModelSpec(model_source=model)
-    if not isinstance(model, Mapping) or "model_source" not in model:
-        raise InvalidModelSourceError(
-            f"the model is {_kind(model)}; expected a constant such as etseg.SELFIE_SEGMENTATION, "
-            "a ModelSpec, {'model_source': ...}, or a path, URI or URL"
-        )
-    known = {field.name for field in fields(ModelSpec)}
-    unknown = sorted(set(model) - known, key=repr)
-    if unknown:
-        raise InvalidConfigError(f"unknown fields {brief(unknown)}; a model has {sorted(known)}")
-    return ModelSpec(**model)
-
-
-def _kind(model: object) -> str:
-    """What was given in place of a model. Not all of it: there may be a URL with a password."""
-    if model is None or isinstance(model, (int, float)):
-        return brief(model)
-    keys = f" with the keys {brief(list(model))}" if isinstance(model, Mapping) else ""
-    return f"of type {type(model).__name__}{keys}"
 
 
 def _checked_source(source: Source) -> Source:
@@ -212,6 +193,12 @@ def _three_numbers(field: str, value: object) -> tuple[float, float, float]:
     if not len(given) == len(numbers) == 3 or not all(map(math.isfinite, numbers)):
         raise InvalidConfigError(
             f"{field} is {brief(value)}; expected three finite numbers, red, green and blue"
+        )
+    if max(numbers) > _MOST[field]:
+        divided = tuple(float(f"{number / 255:.3g}") for number in numbers)
+        raise InvalidConfigError(
+            f"{field} is {numbers}, as if pixels were 0..255; here they are 0..1: divide mean and "
+            f"std by 255, so that {field} is {divided}"
         )
     return numbers
 

@@ -19,7 +19,7 @@ from etseg._errors import (
     ModuleNotLoadedError,
 )
 from etseg._labels import Label
-from etseg._model.spec import as_spec
+from etseg._model.choosing import as_spec
 from etseg._module import ImageSegmentationModule
 from etseg._options import ModuleKeywords, ModuleOptions
 from etseg._threads import get_num_threads, set_num_threads

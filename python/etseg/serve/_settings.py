@@ -9,7 +9,8 @@ from typing import Any
 from etseg._errors import InvalidConfigError
 from etseg._limits import Limits
 from etseg._model.catalogue import SELFIE_SEGMENTATION
-from etseg._model.spec import ModelSpec, Source, as_spec
+from etseg._model.choosing import as_spec
+from etseg._model.spec import ModelSpec, Source
 
 
 @dataclass(frozen=True, kw_only=True)
