@@ -8,7 +8,8 @@ from etseg._errors import InvalidUserInputError
 from etseg._limits import Limits
 
 from .decode import Pixels
-from .source import ImageSource, source_of
+from .kinds import ImageSource
+from .source import source_of
 
 
 class KeptImage:
@@ -30,7 +31,8 @@ class KeptImage:
         self.name = None if source is None else source.name
         self._missing = "no image is known" if source is None else source.forgotten
         self._source = None if source is None or self._missing else source.unread()
-        self._bgr = bgr
+        #: Whether arrays are blue first.
+        self.bgr = bgr
         self._limits = limits
 
     def read(
@@ -48,7 +50,7 @@ class KeptImage:
             EtsegError: whatever reading it raises.
         """
         if image is not None:
-            source = source_of(image, bgr=self._bgr, limits=self._limits)
+            source = source_of(image, bgr=self.bgr, limits=self._limits)
         elif self._source is not None:
             source = self._source.unread()
         else:

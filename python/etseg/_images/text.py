@@ -12,7 +12,7 @@ from etseg._messages import brief
 EXPECTED = (
     "expected a path, a file:// URI, an http(s) or hf:// URL, a data: URI, base64, the bytes of an "
     "image file or a file opened for reading them, a uint8 array (H, W, 3), (H, W, 4) or (H, W), "
-    "or a PIL image"
+    "a PIL image, or a function that returns one of these"
 )
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

@@ -55,11 +55,16 @@ def cut_out(rgb: Image, opacity: npt.NDArray[np.uint8]) -> Image:
     return np.asarray(cv2.merge([*cv2.split(rgb), opacity]), np.uint8)
 
 
-def on_background(rgb: Image, opacity: npt.NDArray[np.uint8], background: object) -> Image:
+def on_background(
+    rgb: Image, opacity: npt.NDArray[np.uint8], background: object, bgr: bool = False
+) -> Image:
     """What is opaque of an image (H, W, 3), on another background: a new array.
 
     Args:
+        rgb: the image.
+        opacity: (H, W).
         background: "blur", a colour, or an image, which is scaled so that it covers all.
+        bgr: whether a background that is an array is blue first.
 
     Raises:
         EtsegError: whatever reading an image raises.
@@ -72,7 +77,7 @@ def on_background(rgb: Image, opacity: npt.NDArray[np.uint8], background: object
     elif (colour := colour_of(background)) is not None:
         behind = np.broadcast_to(colour, rgb.shape)
     else:
-        pixels = source_of(background, bgr=False, limits=Limits()).pixels(None)
+        pixels = source_of(background, bgr=bgr, limits=Limits()).pixels(None)
         behind = _covering(rgb_of(pixels), rgb.shape[0], rgb.shape[1])
     behind = np.ascontiguousarray(behind)
     return np.asarray(cv2.blendLinear(rgb, behind, weight, 1 - weight), np.uint8)

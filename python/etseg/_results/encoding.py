@@ -39,6 +39,7 @@ _LARGEST = {
     ".gif": 65_535,
     ".avif": 65_536,
 }
+PICTURE_ENDINGS = tuple(_LARGEST)
 
 
 def write_image(path: Path, image: npt.NDArray[Any], keep: Container[FileId] = ()) -> FileId:

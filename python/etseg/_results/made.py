@@ -16,7 +16,7 @@ from etseg._labels import LabelSet
 
 from .grid import at_size
 from .palettes import Colours, colours
-from .pictures import Image, rgb_of
+from .pictures import Image, blue_first, rgb_of
 
 Map = npt.NDArray[Any]
 
@@ -126,6 +126,10 @@ class Made:
     def colours(self, palette: object) -> Colours:
         """What a palette gives to the labels; raises what :func:`palettes.colours` does."""
         return colours(palette, self.labels, self.background)
+
+    def in_callers_order(self, picture: Image) -> Image:
+        """A picture (H, W, 3) or (H, W, 4), red first; blue first if forward() was told so."""
+        return blue_first(picture) if self.image.bgr else picture
 
     def image_pixels(self, image: object) -> Image:
         """The pixels of `image`, or where it is None of what was segmented: (H, W, 3), red first.

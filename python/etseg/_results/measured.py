@@ -6,15 +6,17 @@ import json
 import math
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from etseg._errors import InvalidUserInputError
 from etseg._labels import ByLabel, Label
 
 from . import records, rle
 from .checks import needs_memory, within
+from .grid import at_size
 from .maps import Maps
 from .shapes import Area, Box, Contour, areas_of, boxes_of, contours
 
@@ -58,22 +60,37 @@ class Measured(Maps):
         return boxes_of(self._made)
 
     @needs_memory("a mask")
-    def mask(self, label: Label, threshold: float | None = None) -> npt.NDArray[np.bool_]:
-        """Where a label is: bool (H, W), of the maps' size.
+    def mask(
+        self,
+        label: Label,
+        threshold: float | None = None,
+        *,
+        size: Literal["maps", "image"] = "maps",
+    ) -> npt.NDArray[np.bool_]:
+        """Where a label is: bool (H, W).
+
+        A mask of the maps' size fits an image of another size only with ``size="image"``:
+        ``image[result.mask("PERSON", size="image")]``. With ``resize=True`` both are the same.
 
         Args:
             label: a member, name or index.
             threshold: None for the pixels whose most probable label this is; else 0..1, for those
                 where its probability is at least that. NaN is less than any.
+            size: "maps" or "image".
 
         Raises:
             LabelError: there is no such label, or a threshold of a map that was not asked for.
-            InvalidUserInputError: another threshold.
+            InvalidUserInputError: another threshold or size.
         """
         member = self._made.member(label)
+        if size not in ("maps", "image"):
+            raise InvalidUserInputError(f"size is {size!r}; expected 'maps' or 'image'")
+        there: npt.NDArray[np.bool_]
         if threshold is None:
-            return np.asarray(self._made.argmax == int(member))
-        return np.asarray(self[member] >= within("threshold", threshold, 1.0))
+            there = self._made.argmax == int(member)
+        else:
+            there = self[member] >= within("threshold", threshold, 1.0)
+        return at_size(there, self.image_size) if size == "image" else there
 
     @needs_memory("contours")
     def contours(self, label: Label, simplify: float = 0.0) -> tuple[Contour, ...]:

@@ -31,6 +31,14 @@ def rgb_of(pixels: Pixels) -> Image:
     return np.ascontiguousarray(array[..., :3])
 
 
+def blue_first(picture: Image) -> Image:
+    """A picture whose red is first, (H, W, 3) or (H, W, 4), as OpenCV has it: a new array."""
+    import cv2
+
+    code = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    return np.asarray(cv2.cvtColor(picture, code), np.uint8)
+
+
 def coloured(indices: npt.NDArray[Any], colours: Colours) -> Image:
     """Label indices (H, W) as colours (H, W, 4): red, green, blue, and 255 where painted, else 0.
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from . import composing, notebook, pictures, saving
+from . import composing, kinds, notebook, saving, showing
 from .checks import needs_memory, within
 from .describing import described
-from .legend import add_legend
 from .made import Made
 from .maps import remake
 from .measured import Labelled, Measured
 from .palettes import Palette
 from .pictures import Image
+
+if TYPE_CHECKING:
+    from PIL import Image as Pil
 
 
 class SegmentationResult(Measured):
@@ -29,14 +31,31 @@ class SegmentationResult(Measured):
     has the label of the map's pixel in which its centre lies. Nothing is cached: each call looks
     at the maps as they are.
 
+    Pictures are arrays in the order of the call's `channel_order`: red first, or for who gave
+    OpenCV's arrays with ``channel_order="bgr"`` blue first.
+
     The image itself is kept by reference, for pictures of it: an array, bytes, a path, a URI. It
     is read again when it is needed, so an array that was written over meanwhile shows what is in
     it now. A pickled result carries its maps, and of the image only a path or URI.
     """
 
+    @property
+    def image(self) -> Image:
+        """The image, read again: uint8 (H, W, 3), as a person sees it; see `channel_order`.
+
+        An array may be the very one that was given, and not a copy. A result keeps no pixels: a
+        file is decoded each time, and a function that opens the image is called again.
+
+        Raises:
+            InvalidUserInputError: no image is at hand (a URL is not downloaded again, an open file
+                not read twice), or it has another size by now.
+            FileReadError: the image cannot be read.
+        """
+        return self._made.in_callers_order(self._made.image_pixels(None))
+
     @needs_memory("a picture")
     def colorize(self, palette: Palette = "bright") -> Image:
-        """The labels as colours: uint8 (H, W, 4), red, green, blue and opacity, image-sized.
+        """The labels as colours: uint8 (H, W, 4), the last the opacity, image-sized.
 
         What is not painted, as the background, is 0 in all four; all else is opaque.
 
@@ -51,8 +70,7 @@ class SegmentationResult(Measured):
             InvalidUserInputError: `palette` is none of those, or ARGMAX was changed.
             LabelError: `palette` names a label that is none.
         """
-        table = self._made.colours(palette)
-        return pictures.coloured(self._made.image_indices(), table)
+        return self._made.in_callers_order(kinds.picture_of(self._made, "colorize", palette))
 
     @needs_memory("a picture")
     def overlay(
@@ -64,7 +82,7 @@ class SegmentationResult(Measured):
         outline: bool = False,
         legend: bool = False,
     ) -> Image:
-        """The image with its labels painted over it: uint8 (H, W, 3), red first, image-sized.
+        """The image with its labels painted over it: uint8 (H, W, 3), image-sized.
 
         A pixel becomes ``(1 - alpha) * image + alpha * colour``, rounded; the background stays as
         it is.
@@ -85,18 +103,14 @@ class SegmentationResult(Measured):
             FileReadError: the image cannot be read.
         """
         alpha = within("alpha", alpha, 1.0)
-        table, indices = self._made.colours(palette), self._made.image_indices()
-        rgb = self._made.image_pixels(image)
-        picture = pictures.painted(rgb, indices, table, alpha, bool(outline))
-        if legend:
-            found = sorted(self.areas().items(), key=lambda item: -item[1].pixels)
-            shown = [one for one, area in found if area.pixels and table.painted[one]]
-            add_legend(picture, [(one.name, table.rgb[one]) for one in shown])
-        return picture
+        picture = kinds.overlay(
+            self._made, image, alpha, palette, outline=bool(outline), legend=bool(legend)
+        )
+        return self._made.in_callers_order(picture)
 
     @needs_memory("a picture")
     def cutout(self, label: Labelled = None, image: object = None) -> Image:
-        """Labels cut out of the image: uint8 (H, W, 4), red, green, blue, opacity, image-sized.
+        """Labels cut out of the image: uint8 (H, W, 4), the last the opacity, image-sized.
 
         The opacity is the sum of the labels' probabilities, if their maps were asked for, brought
         to the image's size bilinearly; NaN is 0. Of all but the background, the background's map
@@ -113,21 +127,21 @@ class SegmentationResult(Measured):
                 given, and the model has no background.
             FileReadError: the image cannot be read.
         """
-        opacity = composing.opacity(self._made, label)
-        return composing.cut_out(self._made.image_pixels(image), opacity)
+        return self._made.in_callers_order(kinds.cutout(self._made, label, image))
 
     @needs_memory("a picture")
     def replace_background(
         self, background: object, label: Labelled = None, image: object = None
     ) -> Image:
-        """What :meth:`cutout` cuts out, on another background: uint8 (H, W, 3), red first.
+        """What :meth:`cutout` cuts out, on another background: uint8 (H, W, 3), image-sized.
 
         A pixel becomes ``opacity * image + (1 - opacity) * background``, rounded.
 
         Args:
             background: (red, green, blue), "#rrggbb" or a colour's name, such as "white"; "blur"
                 for the image's own background out of focus; or an image, as for ``forward``, which
-                is scaled so that it covers all, and cut around its centre.
+                is scaled so that it covers all, and cut around its centre. An array is blue first
+                if ``forward`` was told so; three numbers never are.
             label: as for :meth:`cutout`.
             image: as for :meth:`overlay`.
 
@@ -136,7 +150,8 @@ class SegmentationResult(Measured):
         """
         opacity = composing.opacity(self._made, label)
         rgb = self._made.image_pixels(image)
-        return composing.on_background(rgb, opacity, background)
+        picture = composing.on_background(rgb, opacity, background, self._made.image.bgr)
+        return self._made.in_callers_order(picture)
 
     @needs_memory("a file of the maps")
     def save(
@@ -145,31 +160,73 @@ class SegmentationResult(Measured):
         palette: Palette = "bright",
         *,
         kind: saving.Kind | None = None,
+        label: Labelled = None,
     ) -> None:
-        """Writes the maps to a file, whole or not at all.
+        """Writes a file, whole or not at all.
 
-        ``.png`` or "mask": ARGMAX as a PNG with a palette, 8 bits a pixel, whose values are label
-        indices; for models of at most 256 labels. ``.npz`` or "arrays": all maps, to be read with
-        ``numpy.load``: ARGMAX and each probability by its label's name; ``__labels__``, all names
-        in the order of their indices; ``__image_size__``, height and width. Both are of the maps'
-        size.
+        What it is, its ending says, or `kind`:
+
+        - ``.png``, "mask": ARGMAX as a PNG with a palette, 8 bits a pixel, whose values are label
+          indices; for models of at most 256 labels. With `label`, 255 where that label is, and 0
+          elsewhere. Of the maps' size.
+        - ``.npz``, "arrays": all maps, to be read with ``numpy.load``: ARGMAX and each probability
+          by its label's name; ``__labels__``, all names in the order of their indices;
+          ``__image_size__``, height and width. Of the maps' size.
+        - ``.json``, "json": :meth:`to_dict`.
+        - ``.jpg`` and other endings of pictures, "overlay": :meth:`overlay`.
+        - "colorize", "cutout": those pictures, ``.png`` or ``.webp``.
 
         What stands at the path is replaced, the image itself too if that is what you name; of a
         link, the link. A process that is killed on the way may leave a file ``.etseg-...`` beside
         it, which nothing needs.
 
         Args:
-            path: ends in ``.png`` or ``.npz``; or a file opened for writing bytes, which is not
-                closed.
-            palette: of the PNG, as for :meth:`colorize`; what is not painted is black.
-            kind: "mask" or "arrays"; None for what the path's ending says.
+            path: with an ending; or a file opened for writing bytes, which is not closed, and to
+                which pictures are written as PNG.
+            palette: as for :meth:`colorize`; in a mask what is not painted is black.
+            kind: None for what the path's ending says.
+            label: of a mask one, a member, name or index; of a cutout also several.
 
         Raises:
-            InvalidUserInputError: another ending or kind, more than 256 labels, or no such
-                palette.
+            InvalidUserInputError: another ending or kind, more than 256 labels, no such palette,
+                or no image at hand for a picture.
+            LabelError: there is no such label.
             FileWriteError: the file cannot be written.
         """
-        saving.save(self._made, path, palette, kind)
+        saving.save(self._made, path, palette, kind, label)
+
+    @needs_memory("a picture")
+    def to_pil(
+        self,
+        kind: Literal["overlay", "colorize", "cutout", "mask"] = "overlay",
+        palette: Palette = "bright",
+        *,
+        label: Labelled = None,
+    ) -> Pil.Image:
+        """A picture as an image of Pillow's, whatever `channel_order` was.
+
+        Args:
+            kind: the method that makes it; or "mask": an image with a palette, whose pixels are
+                label indices, or with `label` a grey one: 255 where that label is, else 0.
+            palette: as for :meth:`colorize`.
+            label: of a mask one, a member, name or index; of a cutout also several.
+
+        Raises:
+            InvalidStateError: Pillow is not installed.
+            EtsegError: whatever the method of that name raises.
+        """
+        return showing.as_pil(self._made, kind, palette, label)
+
+    def show(self) -> None:
+        """Shows the result: in a notebook the picture with a legend; else in a window.
+
+        The window is that of the program that the system has for pictures, of an :meth:`overlay`.
+
+        Raises:
+            InvalidStateError: there is no display, no such program, or Pillow is not installed.
+            EtsegError: whatever :meth:`overlay` raises.
+        """
+        showing.show(self, self.to_pil)
 
     def __repr__(self) -> str:
         return described(self._made)

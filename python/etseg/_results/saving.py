@@ -1,8 +1,9 @@
-"""A result as a file: a PNG of label indices with their colours, or all maps as numpy arrays."""
+"""A result as a file: label indices, arrays, JSON, pictures."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import struct
 import zipfile
@@ -17,27 +18,60 @@ import numpy.typing as npt
 from etseg._errors import FileWriteError, InvalidUserInputError
 from etseg._writing import write_whole
 
-from .encoding import PNG_MARK, png_chunk
+from .encoding import PICTURE_ENDINGS, PNG_MARK, encoded, png_chunk
+from .kinds import TRANSPARENT, check_label, mask_of, picture_of
 from .made import Made
+from .pictures import blue_first
+from .records import record_of
 
 #: The most that the index of a pixel of a PNG with a palette can tell apart.
 MAX_COLOURS = 256
 
 #: What a result is saved as.
-Kind = Literal["mask", "arrays"]
-_ENDINGS: dict[str, Kind] = {".png": "mask", ".npz": "arrays"}
+Kind = Literal["mask", "arrays", "json", "overlay", "colorize", "cutout"]
+#: The endings that a file of each kind may have.
+_ENDINGS: dict[str, tuple[str, ...]] = {
+    "mask": (".png",),  # other formats may change the label indices
+    "arrays": (".npz",),
+    "json": (".json",),
+    "overlay": PICTURE_ENDINGS,
+    **dict.fromkeys(sorted(TRANSPARENT), (".png", ".webp")),
+}
+#: What is meant where nobody says it; of a PNG, a mask.
+_MEANT = {
+    ending: kind for kind in ("overlay", "json", "arrays", "mask") for ending in _ENDINGS[kind]
+}
 
 
-def save(made: Made, target: object, palette: object, kind: object) -> None:
+def save(made: Made, target: object, palette: object, kind: object, label: object) -> None:
     """What a result's save() does, and raises."""
-    if _kind_of(target, kind) == "arrays":
+    found, ending = _kind_of(target, kind)
+    check_label(found, label, frozenset({"mask", "cutout"}))
+    if found == "arrays":
         arrays = {member.name: array for member, array in made.probabilities.items()}
         extra = {
             "__labels__": np.array([member.name for member in made.labels.members]),
             "__image_size__": np.array(made.image_size),
         }
         _write_to(target, lambda f: write_npz(f, {"ARGMAX": made.argmax, **arrays, **extra}))
-        return
+    elif found == "json":
+        text = json.dumps(record_of(made, None, boxes=True, masks=True), allow_nan=False)
+        _write_to(target, lambda file: file.write(f"{text}\n".encode()))
+    elif found == "mask" and label is None:
+        _save_indices(made, target, palette)
+    else:
+        parts = encoded(Path(f"picture{ending}"), _pixels(made, found, palette, label))
+        _write_to(target, lambda file: file.writelines(parts))
+
+
+def _pixels(made: Made, kind: str, palette: object, label: object) -> npt.NDArray[np.uint8]:
+    """Of a picture, blue first as the encoders have it, or of one label's mask."""
+    if kind == "mask":
+        return mask_of(made, label)
+    return blue_first(picture_of(made, kind, palette, label))
+
+
+def _save_indices(made: Made, target: object, palette: object) -> None:
     if len(made.labels) > MAX_COLOURS:
         raise InvalidUserInputError(
             f"the model has {len(made.labels)} labels, and a PNG with a palette holds "
@@ -48,37 +82,39 @@ def save(made: Made, target: object, palette: object, kind: object) -> None:
     _write_to(target, lambda file: write_palette_png(file, indices, table.rgb))
 
 
-def _kind_of(target: object, kind: object) -> Kind:
-    """What to save: as `kind` says, or where it is None the ending of a path.
+def _kind_of(target: object, kind: object) -> tuple[str, str]:
+    """What to save, as `kind` says, or where it is None the path's ending; and that ending.
+
+    Of an open file, which has none, ".png".
 
     Raises:
         InvalidUserInputError: it cannot be known, or the two contradict each other.
     """
-    asked = next((known for known in _ENDINGS.values() if known == kind), None)
+    asked = kind if isinstance(kind, str) and kind in _ENDINGS else None
     is_open = callable(getattr(target, "write", None))
     if isinstance(target, io.TextIOBase):
         raise InvalidUserInputError("path is a file of text; open it with mode 'wb'")
     if asked is None and (kind is not None or is_open):
-        kinds = " or ".join(map(repr, _ENDINGS.values()))
+        kinds = ", ".join(map(repr, _ENDINGS))
         where = ", and an open file has no ending" if is_open else ""
-        raise InvalidUserInputError(f"kind is {kind!r}{where}; expected {kinds}")
+        raise InvalidUserInputError(f"kind is {kind!r}{where}; expected one of {kinds}")
     if is_open and asked is not None:
-        return asked
+        return asked, ".png"
     if not isinstance(target, (str, os.PathLike)):
         raise InvalidUserInputError(
             f"path is a {type(target).__name__}; expected a path, or a file opened for writing "
             "bytes"
         )
     path = Path(os.fsdecode(target))
-    found = _ENDINGS.get(path.suffix.lower())
-    if found is None or asked not in (None, found):
-        endings = [ending for ending, known in _ENDINGS.items() if asked in (None, known)]
-        expected = " or ".join(endings)
+    ending = path.suffix.lower()
+    expected = tuple(_MEANT) if asked is None else _ENDINGS[asked]
+    if ending not in expected:
+        of_kind = "" if asked is None else f" for kind={asked!r}"
         raise InvalidUserInputError(
-            f"cannot write {str(path)!r}: its ending is {path.suffix!r}; expected {expected}. "
-            "Pictures such as overlay() are arrays, for OpenCV or Pillow to write"
+            f"cannot write {str(path)!r}: its ending is {path.suffix!r}; expected "
+            f"{' or '.join(expected)}{of_kind}"
         )
-    return found
+    return asked or _MEANT[ending], ending
 
 
 def _write_to(target: Any, write: Callable[[BinaryIO], object]) -> None:

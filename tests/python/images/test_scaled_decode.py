@@ -15,7 +15,7 @@ import simplejpeg
 from PIL import Image as Pil
 
 import etseg
-from etseg._images.source import StreamSource
+from etseg._images.kinds import StreamSource
 from eyes import Pixels, encoded, eyes, seen, smooth, stored_for
 from programs import program
 

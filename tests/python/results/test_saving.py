@@ -21,7 +21,7 @@ from test_palettes import VOC  # type: ignore[import-not-found]
 import etseg
 from etseg import DeeplabLabel
 from etseg._results.saving import write_palette_png
-from eyes import eyes, smooth
+from eyes import encoded, eyes, smooth
 from programs import picture, program
 
 
@@ -143,7 +143,7 @@ class TestFiles:
 
     @pytest.mark.parametrize(
         ("name", "words"),
-        [("a.jpg", "'.jpg'"), ("a", "''"), (".png", "''"), ("a.npz.gz", "'.gz'")],
+        [("a.txt", "'.txt'"), ("a", "''"), (".png", "''"), ("a.npz.gz", "'.gz'")],
     )
     def test_other_endings(
         self, name: str, words: str, result: etseg.SegmentationResult, tmp_path: Path
@@ -181,6 +181,8 @@ class TestFiles:
             ("a.png", "overlays", ("'overlays'", "'mask'", "'arrays'")),
             ("a.png", "arrays", ("'.png'", "expected .npz")),
             ("a.npz", "mask", ("'.npz'", "expected .png")),
+            ("a.jpg", "cutout", ("'.jpg'", "expected .png or .webp")),
+            ("a.jpg", "mask", ("'.jpg'", "expected .png for kind='mask'")),
             (io.BytesIO(), None, ("None", "open file", "'mask'")),
             (io.StringIO(), "mask", ("text", "'wb'")),
         ],
@@ -252,3 +254,71 @@ class TestFiles:
             os.umask(umask)
         assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()} == {0o640}
         assert len(list(tmp_path.iterdir())) == 100
+
+
+class TestPictures:
+    @pytest.mark.parametrize("ending", [".jpg", ".JPEG", ".webp", ".bmp", ".tif", ".avif", ".gif"])
+    def test_an_overlay_by_its_ending(
+        self, ending: str, selfie: etseg.ImageSegmentationModule, photo_path: Path, tmp_path: Path
+    ) -> None:
+        result = selfie.forward(photo_path)
+        with Pil.open(saved(result, tmp_path / f"a{ending}")) as image:
+            there = np.asarray(image.convert("RGB")).astype(int)
+        overlay = result.overlay()
+        assert there.shape == overlay.shape
+        # Nearer to it than the photo is, or than blue would be to red; a GIF has 256 colours.
+        assert np.abs(there - overlay).mean() < (15 if ending == ".gif" else 6)
+
+    @pytest.mark.parametrize("kind", ["overlay", "colorize", "cutout"])
+    @pytest.mark.parametrize("opened", [False, True])
+    def test_each_kind_exactly(
+        self, kind: Any, opened: bool, result: etseg.SegmentationResult, tmp_path: Path
+    ) -> None:
+        target: Any = io.BytesIO() if opened else tmp_path / "a.png"
+        label = "B" if kind == "cutout" else None
+        result.save(target, "colorblind", kind=kind, label=label)
+        expected = {
+            "overlay": lambda: result.overlay(palette="colorblind"),
+            "colorize": lambda: result.colorize("colorblind"),
+            "cutout": lambda: result.cutout("B"),
+        }[kind]()
+        with Pil.open(target) as image:
+            assert image.format == "PNG"
+            np.testing.assert_array_equal(np.asarray(image), expected)
+
+    def test_the_mask_of_a_label(self, result: etseg.SegmentationResult, tmp_path: Path) -> None:
+        with Pil.open(saved(result, tmp_path / "a.png", label="G")) as image:
+            assert image.mode == "L"
+            np.testing.assert_array_equal(np.asarray(image), result.mask("G") * 255)
+
+    def test_the_mask_of_a_person_is_white_where_the_person_is(
+        self, selfie: etseg.ImageSegmentationModule, photo_path: Path, tmp_path: Path
+    ) -> None:
+        """Of label 0, for which the map of indices says the opposite."""
+        found = selfie.forward(photo_path, resize=True)
+        found.save(tmp_path / "person.png", label="PERSON")
+        mask = cv2.imread(str(tmp_path / "person.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(mask > 0, found.mask("PERSON"))
+
+    def test_json(self, result: etseg.SegmentationResult, tmp_path: Path) -> None:
+        text = saved(result, tmp_path / "a.json").read_text(encoding="ascii")
+        assert text == result.to_json() + "\n"
+
+    @pytest.mark.parametrize("name", ["a.npz", "a.json", "a.jpg"])
+    def test_a_label_of_what_is_of_all(
+        self, name: str, result: etseg.SegmentationResult, tmp_path: Path
+    ) -> None:
+        with pytest.raises(etseg.InvalidUserInputError, match="cutout or mask"):
+            result.save(tmp_path / name, label="B")
+        with pytest.raises(etseg.LabelError):
+            result.save(tmp_path / "a.png", label="X")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_without_the_image(self, tmp_path: Path) -> None:
+        """A picture of it cannot be made; what needs no image can."""
+        with eyes() as module:
+            result = module.forward(io.BytesIO(encoded(smooth(), "PNG")))
+        with pytest.raises(etseg.InvalidUserInputError, match="open file, which was read"):
+            result.save(tmp_path / "a.jpg")
+        assert list(tmp_path.iterdir()) == []
+        result.save(tmp_path / "a.png", kind="colorize")

@@ -206,6 +206,27 @@ class TestMask:
         assert module.forward(smooth(11, 13)).mask(0).shape == (24, 40)
         assert module.forward(smooth(11, 13), resize=True).mask(0).shape == (11, 13)
 
+    @pytest.mark.parametrize("size", SIZES)
+    def test_can_have_the_images_size(
+        self, size: tuple[int, int], module: Any, image_labels: Labels
+    ) -> None:
+        image = smooth(*size)
+        result = module.forward(image, ["G"])
+        result.argmax[:] = np.random.default_rng(1).integers(0, 3, (24, 40))
+        mask = result.mask("G", size="image")
+        np.testing.assert_array_equal(mask, image_labels(result) == 1)
+        assert mask.dtype == bool
+        assert image[mask].ndim == 2
+        sure = result.mask("G", 0.5, size="image")
+        result.argmax[:] = result["G"] >= 0.5
+        np.testing.assert_array_equal(sure, image_labels(result) == 1)
+        np.testing.assert_array_equal(result.mask("G", size="maps"), np.asarray(result.argmax) == 1)
+
+    @pytest.mark.parametrize("size", ["", "model", None, (3, 4)])
+    def test_has_no_other_size(self, size: Any, module: Any) -> None:
+        with pytest.raises(etseg.InvalidUserInputError, match=r"size is .*'maps' or 'image'"):
+            module.forward(smooth()).mask("G", size=size)
+
     def test_a_threshold_wants_the_map(self, module: Any) -> None:
         with pytest.raises(etseg.LabelError, match=r"no probability map of G.*classes_of_interest"):
             module.forward(smooth(), ["R"]).mask("G", 0.5)
