@@ -11,7 +11,8 @@ from .common import set_up_streams
 from .doctor import doctor
 from .ending import Commands
 from .export import export
-from .resources import cache, fetch, models
+from .models import models
+from .resources import cache, fetch
 from .segmenting.command import segment
 from .serve import serve
 

@@ -17,6 +17,8 @@ from etseg._model.catalogue import CATALOGUE
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from etseg._model.spec import ModelSpec
+
 
 class Failure(click.ClickException):
     """One line on stderr, and exit status 1."""
@@ -87,6 +89,21 @@ def can_draw() -> bool:
 def known_models() -> str:
     """The names of the catalogue, for messages."""
     return ", ".join(CATALOGUE)
+
+
+def model_of(name: str, option: str) -> ModelSpec | str:
+    """The model of the catalogue, or the source as it was given.
+
+    Raises:
+        click.BadParameter: it is neither a model's name nor can it be a source.
+    """
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    if "/" not in name and not os.path.exists(name):  # noqa: PTH110  # any length
+        raise click.BadParameter(
+            f"{name!r} is no file and no known model; known: {known_models()}", param_hint=option
+        )
+    return name
 
 
 def complete_model(

@@ -11,10 +11,9 @@ from typing import Any
 
 import click
 
-from etseg._errors import InvalidUserInputError
-
 from .common import Failure, can_draw, json_option, reported
 from .guard import keep_apart, what_is_read
+from .values import names_of_labels, three_numbers
 
 _EPILOG = """\
 \b
@@ -127,9 +126,9 @@ def export(network: str, output: str, as_json: bool, quiet: bool, **options: Any
     _keep_what_is_read(network, output, options)
     options["size"] = _size(options["size"])
     for numbers in ("mean", "std"):
-        options[numbers] = _numbers(numbers, options[numbers])
+        options[numbers] = three_numbers(numbers, options[numbers])
     with reported():
-        options["labels"] = _labels(options["labels"])
+        options["labels"] = names_of_labels(options["labels"])
         from etseg.export import export as run
 
         try:
@@ -165,37 +164,6 @@ def _size(text: str | None) -> tuple[int, int] | None:
             f"{text!r} is no size; expected HEIGHTxWIDTH, such as 512x512", param_hint="--size"
         ) from None
     return height, width
-
-
-def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        red, green, blue = (float(number) for number in text.split(","))
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r} is not three numbers; expected red,green,blue, such as 0.485,0.456,0.406",
-            param_hint=f"--{name}",
-        ) from None
-    return red, green, blue
-
-
-def _labels(text: str | None) -> list[str] | None:
-    """Of a file, one a line; or of the argument itself.
-
-    Raises:
-        EtsegError: the file cannot be read.
-    """
-    if text is None:
-        return None
-    path = Path(text)
-    if not os.path.isfile(text):  # noqa: PTH113  # names may be longer than a path's
-        return [name.strip() for name in text.split(",")]
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidUserInputError(f"cannot read the labels in {text!r}: {error}") from error
-    return [line.strip() for line in lines if line.strip()]
 
 
 def _progress(quiet: bool) -> Any:

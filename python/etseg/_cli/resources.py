@@ -1,4 +1,4 @@
-"""`etseg models`, `etseg fetch`, `etseg cache`: the files of models.
+"""`etseg fetch`, `etseg cache`: the files of models.
 
 What downloads is imported by those who need it: with TLS and the like it takes as long as all the
 other modules of the command.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import click
 
-from etseg._labels import LabelSet
 from etseg._messages import source_for_people
-from etseg._model.catalogue import APPROXIMATE_SIZES, CATALOGUE
+from etseg._model.catalogue import CATALOGUE
 from etseg._model.files import url_of
 from etseg._model.spec import ModelSpec
 
@@ -25,66 +24,11 @@ from .common import (
 )
 from .ending import Commands
 
-_MODELS_EPILOG = """\
-\b
-Fields of --json, a list of objects:
-  name    what --model and etseg fetch take
-  size    of the file in bytes, roughly
-  labels  names, in the order of their indices
-  where   "package", "cache", or "internet": not downloaded
-  url     of the file; null for those in the package
-"""
-
 _LIST_EPILOG = """\
 \b
 Fields of --json, a list of objects:
   url, path, size, sha256   of each model; the size in bytes
 """
-
-#: How the places of models are called on the terminal.
-_WHERE = {"package": "in the package", "cache": "cached", "internet": "not downloaded"}
-
-
-@click.command(epilog=_MODELS_EPILOG)
-@json_option("the list")
-def models(as_json: bool) -> None:
-    """List the models that go by name.
-
-    With the size of their files, how many classes they tell apart, and where they are. The first
-    use downloads a model; `etseg fetch` does so ahead of time.
-    """
-    if as_json:
-        print_json([_model(name, spec) for name, spec in CATALOGUE.items()])
-        return
-    width = max(map(len, CATALOGUE))
-    for name, spec in CATALOGUE.items():
-        classes = f"{len(_labels(spec)):>2} classes"
-        size = readable(APPROXIMATE_SIZES[name])
-        padded = click.style(name, bold=True) + " " * (width - len(name))
-        click.echo(f"{padded}  {size:>8}  {classes}  {_WHERE[_where(spec)]}")
-
-
-def _model(name: str, spec: ModelSpec) -> dict[str, object]:
-    return {
-        "name": name,
-        "size": APPROXIMATE_SIZES[name],
-        "labels": [label.name for label in _labels(spec).members],
-        "where": _where(spec),
-        "url": url_of(spec.model_source),
-    }
-
-
-def _labels(spec: ModelSpec) -> LabelSet:
-    return LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
-
-
-def _where(spec: ModelSpec) -> str:
-    from etseg._download.cache import Entry
-
-    url = url_of(spec.model_source)
-    if url is None:
-        return "package"
-    return "cache" if Entry.of(url).size() is not None else "internet"
 
 
 @click.command()

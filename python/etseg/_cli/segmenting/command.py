@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from etseg._cli.common import complete_model, json_option, reported
+from etseg._cli.common import complete_model, json_option, model_of, reported
+from etseg._cli.values import three_numbers
 from etseg._threads import set_num_threads
 
 from .inputs import collect, path_of
-from .model import loaded, model_of
+from .model import described, loaded
 from .outputs import plan
 from .telling import say_what_is_left_out, tell_many, tell_one
 
@@ -113,6 +114,19 @@ SIGTERM, 129 by SIGHUP: no file is left half-written.
     help="A name that `etseg models` lists, or a .pte file, here or at a URL.",
 )
 @click.option(
+    "--labels",
+    metavar="A,B,C|FILE",
+    help="Names of the model's channels, in their order; or a file with one a line.",
+)
+@click.option(
+    "--mean",
+    metavar="R,G,B",
+    help="Subtracted from the photo, in units of 0..1.  [default: as the model says]",
+)
+@click.option(
+    "--std", metavar="R,G,B", help="The photo is divided by it after that.  [default: likewise]"
+)
+@click.option(
     "--classes",
     default="",
     metavar="A,B",
@@ -163,6 +177,9 @@ def segment(
     npz: str | None,
     recursive: bool,
     model_name: str,
+    labels: str | None,
+    mean: str | None,
+    std: str | None,
     classes: str,
     palette: str,
     alpha: float,
@@ -179,8 +196,9 @@ def segment(
     """
     _fit_together(mask, mask_of, cutout, background)
     found = collect(photos, recursive)
-    model = model_of(model_name)
-    read = [str(path) for name in (model, background) if (path := _file(name)) is not None]
+    model = model_of(model_name, "--model")
+    normalisation = three_numbers("mean", mean), three_numbers("std", std)
+    read = [str(path) for name in (model, background, labels) if (path := _file(name)) is not None]
     cut = "cutout" if background is None else "composed"
     targets = plan(found, {"overlay": output, cut: cutout, "mask": mask, "arrays": npz}, read)
     if as_json and targets.stdout is not None:
@@ -194,6 +212,7 @@ def segment(
         if threads is not None:
             set_num_threads(threads)
         backdrop = backdrop_of(background)
+        model = described(model, labels, *normalisation)
         module = loaded(model, model_name, concurrency, len(found.found), quiet)
         wishes = wishes_of(
             module,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 
-import click
-
-from etseg._cli.common import download_bar, known_models
-from etseg._model.catalogue import CATALOGUE
+from etseg._cli.common import download_bar
+from etseg._cli.values import names_of_labels
+from etseg._model.choosing import as_spec
 from etseg._model.spec import ModelSpec
 from etseg._module import ImageSegmentationModule
 from etseg._threads import get_num_threads
@@ -37,17 +36,18 @@ def loaded(
     return module
 
 
-def model_of(name: str) -> ModelSpec | str:
-    """The model of the catalogue, or the source as it was given.
+def described(
+    model: ModelSpec | str,
+    labels: str | None,
+    mean: tuple[float, float, float] | None,
+    std: tuple[float, float, float] | None,
+) -> ModelSpec | str:
+    """The model, with what the options say of it.
 
     Raises:
-        click.BadParameter: it is neither a model's name nor can it be a source.
+        EtsegError: the file of labels cannot be read, or they are none.
     """
-    if name in CATALOGUE:
-        return CATALOGUE[name]
-    if "/" not in name and not os.path.exists(name):  # noqa: PTH110  # any length
-        raise click.BadParameter(
-            f"{name!r} is no file and no known model; known: {known_models()}",
-            param_hint="--model",
-        )
-    return name
+    names = names_of_labels(labels)
+    said = {"labels": names and tuple(names), "mean": mean, "std": std}
+    said = {field: value for field, value in said.items() if value is not None}
+    return replace(as_spec(model), **said) if said else model  # type: ignore[arg-type]
