@@ -26,10 +26,13 @@ extensions = [
     "myst_nb",  # brings myst_parser
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinxext.opengraph",
     "etseg_pictures",
     "etseg_tables",
+    "etseg_timings",
 ]
-exclude_patterns = ["_ext"]
+exclude_patterns = ["_ext", "pictures"]
 nitpicky = True
 
 # -- Text
@@ -37,6 +40,7 @@ myst_heading_anchors = 3
 
 # -- The notebook, executed
 nb_execution_mode = "force"
+nb_execution_in_temp = True  # it needs nothing that lies beside it
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 
@@ -60,11 +64,23 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(etseg\._labels\.)?ByLabel"),  # a mapping; what may be a key, each method says
 ]
 
+# -- What is copied: neither prompts nor outputs
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# -- What others show of a link to a page
+ogp_site_url = "https://etseg.github.io/etseg/"
+ogp_image = "_static/social-card.jpg"
+ogp_image_alt = "A photograph, and the same with the person painted over"
+ogp_social_cards = {"enable": False}
+
 # -- Pages
 html_theme = "furo"
+html_favicon = "_static/favicon.svg"
 html_title = f"etseg {release}"
 html_static_path = ["_static"]
 html_css_files = ["etseg.css"]
+html_js_files = [("etseg.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {

@@ -1,20 +1,24 @@
-"""Pictures and figures that the documentation makes when it is built.
+"""Pictures that the documentation makes when it is built.
 
 Directives, for ``{eval-rst}`` blocks:
 
-- ``selfie-pictures``: what the picture methods of a result make of the tests' photograph;
-- ``replaced-backgrounds``: what ``examples/replace_background.py`` makes of it;
-- ``timings``: rows of the benchmarks' results. Each line of its content is ``what it is | key``,
-  the key being model, size, source, resize, classes and peer as in ``benchmarks/results.json``;
-- ``throughput``: what ``benchmarks/throughput.py`` has written there, if it has been run.
+- ``shown:: SCENE``: each line of its content is an expression over ``result``, a result of the
+  scene; below what it makes of the photograph stands the expression. ``:photo:`` shows the
+  photograph before; ``:wide:`` puts two beside each other, not three;
+- ``replaced-backgrounds``: what ``examples/replace_background.py`` makes of the tests' photograph.
+
+A scene is a photograph that was segmented by one of the networks in the package, or one whose
+labels another network has found: those lie beside it, as that network does not lie in the
+repository (``pictures/README.md``).
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +27,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from docutils import nodes
-from docutils.statemachine import StringList
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -31,29 +35,38 @@ import etseg
 
 ROOT = Path(__file__).parents[2]
 REPLACE = ROOT / "docs" / "examples" / "replace_background.py"
+PICTURES = ROOT / "docs" / "pictures"
 PHOTO = ROOT / "tests" / "data" / "astronaut.jpg"
-RESULTS = ROOT / "benchmarks" / "results.json"
+#: A program of as many channels as DeeplabLabel has labels; what it says is written over.
+DEEPLAB = ROOT / "tests" / "data" / "programs" / "stride4_c21.pte"
 
-SIDE = 240
+#: Photographs that the network in the package has segmented.
+SELFIE = {"portrait": PHOTO, "cat-as-person": PICTURES / "cat.jpg"}
+#: Photographs with the labels that a network of Pascal VOC's classes has found.
+FOUND = {"visit": ("visit.jpg", "visit-labels.png"), "cat": ("cat.jpg", "cat-labels.png")}
+
+#: The longer side of a picture, in pixels; twice what it is shown at, for sharp screens.
+SIDE = 480
+
+Picture = npt.NDArray[np.uint8]
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
 
-class SelfiePictures(SphinxDirective):
+class Shown(SphinxDirective):
+    required_arguments = 1
+    has_content = True
+    option_spec = {"photo": directives.flag, "wide": directives.flag}  # noqa: RUF012  # as docutils
+
     def run(self) -> list[nodes.Node]:
-        self.env.note_dependency(str(PHOTO))
-        with etseg.ImageSegmentationModule() as module:
-            module.load(etseg.SELFIE_SEGMENTATION)
-            result = module.forward(PHOTO, ["SELFIE"], resize=True)
-        outlined = cv2.cvtColor(cv2.imread(str(PHOTO)), cv2.COLOR_BGR2RGB)
-        for contour in result.contours("SELFIE", simplify=2.0):
-            lines = [points.astype(np.int32) for points in (contour.exterior, *contour.holes)]
-            cv2.polylines(outlined, lines, True, (255, 255, 255), 3)
-        pictures = {
-            "overlay()": result.overlay(),
-            "colorize()": result.colorize(),
-            "cutout('SELFIE')": result.cutout("SELFIE"),
-            "contours('SELFIE')": outlined,
-        }
-        return [_row_of(pictures)]
+        scene = self.arguments[0]
+        for path in _files_of(scene):
+            self.env.note_dependency(str(path))
+        result = _result(scene)
+        pictures = {"photo": result.overlay(alpha=0)} if "photo" in self.options else {}
+        for line in filter(None, map(str.strip, self.content)):
+            value = eval(line, {"result": result, "etseg": etseg, "np": np})
+            pictures[line] = picture_of(value, result)
+        return [_row_of(pictures, *(["wide"] if "wide" in self.options else []))]
 
 
 class ReplacedBackgrounds(SphinxDirective):
@@ -67,90 +80,92 @@ class ReplacedBackgrounds(SphinxDirective):
                 subprocess.run(
                     [sys.executable, REPLACE, PHOTO, background, "-o", output], check=True
                 )
-                pictures[background] = cv2.cvtColor(cv2.imread(str(output)), cv2.COLOR_BGR2RGB)
+                pictures[background] = _read(output)
         return [_row_of(pictures)]
 
 
-def _row_of(pictures: dict[str, npt.NDArray[np.uint8]]) -> nodes.Node:
-    row = nodes.container(classes=["pictures"])
+def _files_of(scene: str) -> tuple[Path, ...]:
+    if scene in SELFIE:
+        return (SELFIE[scene],)
+    return tuple(PICTURES / name for name in FOUND[scene])
+
+
+@cache
+def _result(scene: str) -> etseg.SegmentationResult:
+    if scene in SELFIE:
+        return etseg.segment(SELFIE[scene], classes=["PERSON", "BACKGROUND"])
+    photo, labels = _files_of(scene)
+    result = etseg.segment(photo, model=DEEPLAB)
+    result.argmax[:] = cv2.imread(str(labels), cv2.IMREAD_UNCHANGED)
+    return result
+
+
+def picture_of(value: Any, result: etseg.SegmentationResult) -> Picture:
+    """What a method returned, as something to look at."""
+    if isinstance(value, np.ndarray) and value.ndim == 3:
+        return value
+    if isinstance(value, np.ndarray):
+        return _plane(value)
+    picture = result.overlay(alpha=0)
+    lines, names = _lines_of(value)
+    thick = max(2, round(max(picture.shape) / 200))
+    for line in lines:
+        for colour, width in ((BLACK, thick + 2), (WHITE, thick)):
+            cv2.polylines(picture, [line], True, colour, width, cv2.LINE_AA)
+    for (x, y), name in names.items():
+        for colour, width in ((BLACK, 4), (WHITE, 1)):
+            cv2.putText(picture, name, (x + 6, y + 20), cv2.FONT_HERSHEY_DUPLEX, 0.6, colour, width,
+                        cv2.LINE_AA)  # fmt: skip
+    return picture
+
+
+def _plane(plane: npt.NDArray[Any]) -> Picture:
+    """A mask, a map of probabilities, or label indices, as greys."""
+    grey = plane * (12 if plane.dtype.kind in "iu" else 255)
+    return np.repeat(np.rint(grey).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _lines_of(value: Any) -> tuple[list[npt.NDArray[np.int32]], dict[tuple[int, int], str]]:
+    """Outlines or boxes: their lines, and names by where they stand."""
+    if isinstance(value, Mapping):
+        boxes = {label.name: box for label, box in value.items() if label.name != "BACKGROUND"}
+        corners = [[(x0, y0), (x1, y0), (x1, y1), (x0, y1)] for x0, y0, x1, y1 in boxes.values()]
+        names = {(box[0], box[1]): name for name, box in boxes.items()}
+        return [np.array(four, np.int32) for four in corners], names
+    lines = [line for contour in value for line in (contour.exterior, *contour.holes)]
+    return [np.rint(line).astype(np.int32) for line in lines], {}
+
+
+def _read(path: Path) -> Picture:
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise OSError(f"{path} is no picture")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _row_of(pictures: dict[str, Picture], *classes: str) -> nodes.Node:
+    row = nodes.container(classes=["pictures", *classes])
     for name, picture in pictures.items():
         image = nodes.image(uri=_data_uri(picture), alt=f"The photograph: {name}")
+        if picture.shape[2] == 4:
+            image["classes"].append("transparent")
         row += nodes.container("", image, nodes.literal(name, name))
     return row
 
 
-def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
-    small = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    code = cv2.COLOR_RGB2BGR if small.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-    _, encoded = cv2.imencode(".webp", cv2.cvtColor(small, code), [cv2.IMWRITE_WEBP_QUALITY, 85])
+def _data_uri(picture: Picture) -> str:
+    scale = SIDE / max(picture.shape)
+    if scale < 1:
+        picture = np.asarray(
+            cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+        )
+    code = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    _, encoded = cv2.imencode(".webp", cv2.cvtColor(picture, code), [cv2.IMWRITE_WEBP_QUALITY, 85])
     return "data:image/webp;base64," + base64.b64encode(encoded.tobytes()).decode()
-
-
-class Timings(SphinxDirective):
-    has_content = True
-
-    def run(self) -> list[nodes.Node]:
-        self.env.note_dependency(str(RESULTS))
-        results = json.loads(RESULTS.read_text("utf-8"))
-        lines = [".. list-table::", "   :header-rows: 1", ""]
-        head = ("", "decode", "preprocess", "inference", "postprocess", "**total**, ms")
-        lines += [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(head)]
-        for line in self.content:
-            what, _, key = line.partition("|")
-            row = self._row(results["times"], key.split())
-            cells = [what.strip(), *(_milliseconds(row[stage]["median"]) for stage in head[1:5])]
-            cells.append(f"**{_milliseconds(row['total']['median'])}**")
-            lines += [f"   {'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(cells)]
-        machine = results["machine"]
-        lines += [
-            "",
-            f"Medians; {machine['cpu']}, 2 threads, {machine['date'][:10]}; "
-            "``python benchmarks/compare.py``.",
-        ]
-        container = nodes.container()
-        self.state.nested_parse(StringList(lines, self.name), 0, container)
-        return container.children
-
-    def _row(self, times: list[dict[str, Any]], key: list[str]) -> dict[str, Any]:
-        fields = ("model", "size", "source", "resize", "classes", "peer")
-        for row in times:
-            if [str(row[field]).lower() for field in fields] == key and row["threads"] == 2:
-                return row
-        raise self.error(f"benchmarks/results.json has no row {key}")
-
-
-class Throughput(SphinxDirective):
-    def run(self) -> list[nodes.Node]:
-        self.env.note_dependency(str(RESULTS))
-        rows = json.loads(RESULTS.read_text("utf-8")).get("throughput", [])
-        rates: dict[str, dict[str, float]] = {}
-        for row in rows:
-            rates.setdefault(row["what"], {})[row["model"]] = row["median"]
-        models = list(dict.fromkeys(row["model"] for row in rows))
-        lines = []
-        if rows:
-            cells = [["images a second", *models]]
-            for what, by_model in rates.items():
-                shown = (f"{by_model[m]:.0f}" if m in by_model else "" for m in models)
-                cells.append([what, *shown])
-            lines = [".. list-table::", "   :header-rows: 1", ""]
-            for line in cells:
-                lines += [f"   {'  -' if i else '* -'} {cell}" for i, cell in enumerate(line)]
-            lines.append("")
-        lines.append("``python benchmarks/throughput.py`` measures what these ways reach.")
-        container = nodes.container()
-        self.state.nested_parse(StringList(lines, self.name), 0, container)
-        return container.children
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.2f}" if value < 9.95 else f"{value:.1f}"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    app.add_directive("selfie-pictures", SelfiePictures)
+    app.add_directive("shown", Shown)
     app.add_directive("replaced-backgrounds", ReplacedBackgrounds)
-    app.add_directive("timings", Timings)
-    app.add_directive("throughput", Throughput)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

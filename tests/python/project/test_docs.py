@@ -88,6 +88,8 @@ def test_code_runs(
     with warnings.catch_warnings():
         if any("torch" in str(example.parsed) for example in block):
             warnings.simplefilter("ignore")  # of the exporters, about themselves
+        # Of pycocotools, about itself.
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         for example in block:
             if 'if __name__ == "__main__":' in str(example.parsed):
                 run_as_script(str(example.parsed))
@@ -100,3 +102,18 @@ def test_every_public_name_is_in_the_reference() -> None:
     named = re.findall(r"^\.\. (?:auto\w+|py:\w+):: ([\w.]+)", pages, re.MULTILINE)
     assert sorted(set(etseg.__all__) - set(named)) == []
     assert [name for name in named if named.count(name) > 1] == []
+
+
+def test_the_readme_is_read_elsewhere_too() -> None:
+    """PyPI shows it without the checkout: all links are absolute, and ours lead to what is here."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    assert len(links) > 10
+    for link in links:
+        assert link.startswith("https://"), link
+        if link.startswith("https://etseg.github.io/etseg/"):
+            page = link.removeprefix("https://etseg.github.io/etseg/").partition("#")[0]
+            assert (DOCS / (page or "index.html")).with_suffix(".md").is_file(), link
+        elif "/etseg/etseg/" in link:
+            inside = re.sub(r".*/etseg/etseg/((blob|tree)/)?main/", "", link)
+            assert (ROOT / inside).exists(), link

@@ -46,7 +46,7 @@ def test_the_notebook_is_kept_without_outputs() -> None:
             assert (cell["outputs"], cell["execution_count"]) == ([], None)
 
 
-def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_notebook_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient, of the test group")
     nbformat = pytest.importorskip("nbformat", reason="needs nbformat, which nbclient brings")
     pytest.importorskip("ipykernel", reason="needs ipykernel, of the test group")
@@ -57,7 +57,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     notebook = nbformat.read(EXAMPLES / "etseg.ipynb", as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import sys\nprint(sys.prefix)"))
     nbclient.NotebookClient(
-        notebook, timeout=PATIENCE, resources={"metadata": {"path": str(EXAMPLES)}}
+        notebook, timeout=PATIENCE, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
 
     *cells, last = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -79,4 +79,4 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         if "text/html" in output.get("data", {})
     )
     assert "SELFIE" in legend
-    assert "54.6%" in legend
+    assert "54.2%" in legend

@@ -1,0 +1,13 @@
+// On a phone a table of many columns becomes a card for each row (etseg.css); a card's lines need the
+// names of the columns.
+for (const table of document.querySelectorAll("article table.docutils")) {
+  const names = [...table.querySelectorAll("thead th")].map((head) => head.textContent.trim());
+  if (names.length < 4) continue;
+  table.classList.add("stacks");
+  for (const row of table.querySelectorAll("tbody tr")) {
+    [...row.cells].forEach((cell, column) => {
+      cell.dataset.column = names[column];
+      cell.classList.toggle("nothing", !cell.textContent.trim());
+    });
+  }
+}
