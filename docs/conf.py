@@ -62,6 +62,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(Module|Worker)Keywords|Activation|Resample"),
     (r"py:.*", r"etseg\._running\.stream\.Item"),  # the type variable of a generic class
     (r"py:.*", r"(etseg\._labels\.)?ByLabel"),  # a mapping; what may be a key, each method says
+    (r"py:.*", r"(etseg\._labels\.)?LabelEnum"),  # an IntEnum, as each property says
+    (r"py:.*", r"P(il|IL)\..*"),  # Pillow's images
 ]
 
 # -- What is copied: neither prompts nor outputs

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
-from enum import IntEnum
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._errors import EtsegError, ModuleNotLoadedError
+from ._labels import LabelEnum
 from ._model.choosing import Model, as_spec
 from ._model.files import locate
 from ._model.session import Session
@@ -124,9 +124,9 @@ class ModelHolder:
         return self._options.concurrency
 
     @property
-    def labels(self) -> type[IntEnum]:
-        """The labels of the loaded model, in channel order, ARGMAX last."""
-        return self._loaded().labels.enum
+    def labels(self) -> LabelEnum:
+        """The labels of the loaded model: an ``IntEnum``, in channel order, ARGMAX last."""
+        return cast("LabelEnum", self._loaded().labels.enum)
 
     @property
     def input_size(self) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum, EnumMeta, IntEnum
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
 from ._errors import InvalidConfigError, InvalidUserInputError, LabelError
 from ._messages import brief
@@ -20,7 +20,24 @@ Labels = type[IntEnum] | Sequence[str] | Mapping[Any, str]
 
 _ARGMAX = "ARGMAX"
 
+
+class LabelEnum(Protocol):
+    """An enum of labels, as type checkers see one whose members only a program knows."""
+
+    def __getattr__(self, name: str, /) -> IntEnum: ...
+    def __getitem__(self, name: str, /) -> IntEnum: ...
+    def __call__(self, value: int, /) -> IntEnum: ...
+    def __iter__(self) -> Iterator[IntEnum]: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, value: object, /) -> bool: ...
+    @property
+    def __members__(self) -> Mapping[str, IntEnum]: ...
+    @property
+    def __name__(self) -> str: ...
+
+
 T = TypeVar("T")
+D = TypeVar("D")
 
 
 class DeeplabLabel(IntEnum):
@@ -254,6 +271,14 @@ class ByLabel(Mapping[IntEnum, T]):
 
     Iterates over members, in the order of their indices.
     """
+
+    if TYPE_CHECKING:  # a Mapping's own takes what it iterates over
+
+        @overload
+        def get(self, key: Label, default: None = None, /) -> T | None: ...
+        @overload
+        def get(self, key: Label, default: D, /) -> T | D: ...
+        def get(self, key: Any, default: Any = None, /) -> Any: ...
 
     def __init__(self, labels: LabelSet, values: dict[IntEnum, T]) -> None:
         self._labels = labels

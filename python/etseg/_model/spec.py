@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from etseg._errors import InvalidConfigError, InvalidModelSourceError
-from etseg._labels import Labels, normalize_labels
+from etseg._labels import LabelEnum, Labels, normalize_labels
 from etseg._messages import brief, source_for_people
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class SpecKeywords(TypedDict, total=False):
     """:class:`ModelSpec` but for its source, as type checkers see it among keywords."""
 
     name: str | None
-    labels: Labels | None
+    labels: Labels | LabelEnum | None
     mean: Iterable[float] | None
     std: Iterable[float] | None
     activation: Activation | None

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from etseg._errors import InvalidUserInputError, LabelError
-from etseg._labels import LabelSet
+from etseg._labels import Label, LabelEnum, LabelSet
 
 from .made import Made, Map, Timings
+
+D = TypeVar("D")
 
 
 class Maps(Mapping[IntEnum | str, Map]):
     """A read-only mapping from labels to the maps that a forward made."""
+
+    if TYPE_CHECKING:  # a Mapping's own takes what it iterates over
+
+        @overload
+        def get(self, key: Label, default: None = None, /) -> Map | None: ...
+        @overload
+        def get(self, key: Label, default: D, /) -> Map | D: ...
+        def get(self, key: Any, default: Any = None, /) -> Any: ...
 
     def __init__(self, made: Made) -> None:
         self._made = made
@@ -26,9 +37,9 @@ class Maps(Mapping[IntEnum | str, Map]):
         return self._made.argmax
 
     @property
-    def labels(self) -> type[IntEnum]:
-        """The labels of the model that made this."""
-        return self._made.labels.enum
+    def labels(self) -> LabelEnum:
+        """The labels of the model that made this: an ``IntEnum``."""
+        return cast("LabelEnum", self._made.labels.enum)
 
     @property
     def background(self) -> IntEnum | None:

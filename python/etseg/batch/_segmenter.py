@@ -18,7 +18,7 @@ from etseg._errors import (
     LabelError,
     ModuleNotLoadedError,
 )
-from etseg._labels import Label
+from etseg._labels import Label, LabelEnum
 from etseg._model.choosing import as_spec
 from etseg._module import ImageSegmentationModule
 from etseg._options import ModuleKeywords, ModuleOptions
@@ -220,7 +220,7 @@ class Segmenter:
         return f"<etseg.batch.Segmenter: {name}, {', '.join(self.outputs)}>"
 
 
-def member_of(labels: type[IntEnum], label: Label) -> IntEnum:
+def member_of(labels: LabelEnum, label: Label) -> IntEnum:
     """The member that a label names: itself, by its name, or by its index.
 
     Raises:
@@ -231,7 +231,7 @@ def member_of(labels: type[IntEnum], label: Label) -> IntEnum:
         found = members.get(label)
     else:
         found = next((m for m in members.values() if m == label), None)
-    if found is None or (isinstance(label, IntEnum) and type(label) is not labels):
+    if found is None or (isinstance(label, IntEnum) and found is not label):
         raise LabelError(f"{label!r} is not a label of this model. Valid: {', '.join(members)}")
     return found
 

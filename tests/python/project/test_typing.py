@@ -16,11 +16,13 @@ from children import finished
 from etseg._model.spec import SpecKeywords
 from etseg._options import ModuleKeywords, ModuleOptions
 
-CALLS = Path(__file__).resolve().parents[2] / "data" / "typing" / "calls.py"
+TYPING = Path(__file__).resolve().parents[2] / "data" / "typing"
+#: Calls with mistakes, which are marked; a user's program without any, in strict mode.
+PROGRAMS = {"calls.py": "standard", "user.py": "strict"}
 
 
-def marked() -> list[int]:
-    lines = CALLS.read_text(encoding="utf-8").splitlines()
+def marked(name: str) -> list[int]:
+    lines = (TYPING / name).read_text(encoding="utf-8").splitlines()
     return [number for number, line in enumerate(lines, 1) if line.endswith("# wrong")]
 
 
@@ -30,23 +32,29 @@ def search_path() -> str:
 
 
 @pytest.mark.skipif(find_spec("mypy") is None, reason="mypy is not installed")
-def test_mypy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_mypy(name: str, tmp_path: Path) -> None:
     # Where the package lies in the environment of the interpreter, mypy has it from there.
     path = search_path()
     done = finished(
-        *(sys.executable, "-m", "mypy", "--strict", "--config-file=", CALLS),
+        *(sys.executable, "-m", "mypy", "--strict", "--config-file=", TYPING / name),
         *("--cache-dir", tmp_path, "--python-executable", sys.executable),
         patience=600,
         MYPYPATH=None if "site-packages" in path else path,
     )
-    found = re.findall(r"calls\.py:(\d+): error", done.stdout)
-    assert sorted(set(map(int, found))) == marked(), done
+    found = re.findall(rf"{name}:(\d+): error", done.stdout)
+    assert sorted(set(map(int, found))) == marked(name), done
 
 
 @pytest.mark.skipif(find_spec("basedpyright") is None, reason="basedpyright is not installed")
-def test_pyright(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "mode"), PROGRAMS.items())
+def test_pyright(name: str, mode: str, tmp_path: Path) -> None:
     """By the build of it that is on PyPI as a whole."""
-    configuration = {"include": [str(CALLS)], "extraPaths": [search_path()]}
+    configuration = {
+        "include": [str(TYPING / name)],
+        "extraPaths": [search_path()],
+        "typeCheckingMode": mode,
+    }
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(configuration), encoding="utf-8")
     done = finished(
         *(sys.executable, "-m", "basedpyright", "--outputjson", "--level", "error"),
@@ -55,7 +63,7 @@ def test_pyright(tmp_path: Path) -> None:
     )
     told = json.loads(done.stdout)["generalDiagnostics"]
     lines = {1 + each["range"]["start"]["line"] for each in told}
-    assert sorted(lines) == marked(), done
+    assert sorted(lines) == marked(name), done
 
 
 @pytest.mark.parametrize(
@@ -67,5 +75,6 @@ def test_keywords_are_those_of_the_record(record: type, keywords: type, others: 
     kept, given = typing.get_type_hints(record), typing.get_type_hints(keywords)
     assert set(given) == set(kept) - others
     for name, hint in given.items():
-        if name not in ("mean", "std"):  # given as any iterable, kept as a tuple
+        # Given as any iterable or mapping, and kept as a tuple or record; labels of a module too.
+        if name not in ("mean", "std", "labels", "logits_grid"):
             assert hint == kept[name]

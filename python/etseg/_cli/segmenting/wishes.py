@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, cast
 
 import click
 import numpy as np
@@ -83,7 +83,7 @@ def wishes_of(
         InvalidUserInputError: nothing is left to cut out.
         click.BadParameter: `palette` or `mask_of` is none.
     """
-    labels = LabelSet(module.labels)
+    labels = LabelSet(cast("type[IntEnum]", module.labels))
     chosen = labels.find_all(classes)
     background = module.spec.background if module.spec is not None else None
     left_out = [int(one) for one in labels.members if chosen and one not in chosen]
