@@ -41,8 +41,8 @@ from etseg._model import catalogue
 PACKAGE = Path(etseg.__file__).parent
 STATUS_H = Path(__file__).parents[2] / "cpp" / "include" / "etseg" / "status.h"
 
-#: Types of arguments that have a name in signatures, and an entry in api/models.md.
-_ALIASES = ("Label", "Labels", "Source")
+#: Types of arguments that have a name in signatures, and an entry in the reference.
+_ALIASES = ("Label", "Labelled", "Labels", "Model", "Palette", "Source")
 
 logger = logging.getLogger(__name__)
 

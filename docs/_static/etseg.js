@@ -2,7 +2,8 @@
 // names of the columns.
 for (const table of document.querySelectorAll("article table.docutils")) {
   const names = [...table.querySelectorAll("thead th")].map((head) => head.textContent.trim());
-  if (names.length < 4) continue;
+  table.classList.toggle("many", names.length > 5);
+  if (names.length < 3) continue;
   table.classList.add("stacks");
   for (const row of table.querySelectorAll("tbody tr")) {
     [...row.cells].forEach((cell, column) => {

@@ -35,7 +35,7 @@ def paint(source, output):
                 frame = read[1]  # blue first, as OpenCV has it
                 result = module.forward(frame, resize=True, channel_order="bgr", out=result)
                 painted = result.overlay(alpha=0.6, palette={"SELFIE": "#56b4e9"})
-                written.write(cv2.cvtColor(painted, cv2.COLOR_RGB2BGR))
+                written.write(painted)
                 count += 1
         except KeyboardInterrupt:
             pass  # a camera has no other end

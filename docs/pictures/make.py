@@ -55,11 +55,11 @@ def front(portrait, visit):
 
 def main():
     program, *paths = sys.argv[1:]
-    person, cat, coffee = map(cv2.imread, paths)
+    person, cat, coffee = (cv2.imread(path) for path in paths)
     labelled("cat", cat, program)
     right = np.vstack([cropped(cat, 450, 300), cropped(coffee, 450, 300)])
     visit = labelled("visit", np.hstack([cropped(person, 450, 600), right]), program)
-    portrait = etseg.segment(person, classes=["PERSON"], channel_order="bgr")
+    portrait = etseg.segment(paths[0], classes=["PERSON"])
     written("front.jpg", front(portrait, visit)[..., ::-1])
 
 

@@ -125,7 +125,7 @@ class ModelHolder:
 
     @property
     def labels(self) -> LabelEnum:
-        """The labels of the loaded model: an ``IntEnum``, in channel order, ARGMAX last."""
+        """The labels of the loaded model, an ``IntEnum`` in channel order with ARGMAX last."""
         return cast("LabelEnum", self._loaded().labels.enum)
 
     @property

@@ -38,7 +38,7 @@ class Maps(Mapping[IntEnum | str, Map]):
 
     @property
     def labels(self) -> LabelEnum:
-        """The labels of the model that made this: an ``IntEnum``."""
+        """The labels of the model that made this, an ``IntEnum``."""
         return cast("LabelEnum", self._made.labels.enum)
 
     @property
@@ -59,7 +59,7 @@ class Maps(Mapping[IntEnum | str, Map]):
 
     @property
     def source(self) -> str | None:
-        """What the image was given as: a path, or a URL without its login and query.
+        """The path that the image was given as, or its URL without login and query.
 
         Of an open file the name, if it has one; None of pixels, bytes and base64, which have none.
         """

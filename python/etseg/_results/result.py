@@ -41,7 +41,7 @@ class SegmentationResult(Measured):
 
     @property
     def image(self) -> Image:
-        """The image, read again: uint8 (H, W, 3), as a person sees it; see `channel_order`.
+        """The image read again, uint8 (H, W, 3), as a person sees it; see `channel_order`.
 
         An array may be the very one that was given, and not a copy. A result keeps no pixels: a
         file is decoded each time, and a function that opens the image is called again.
