@@ -68,12 +68,20 @@ class DeeplabLabel(IntEnum):
 
 
 class SelfieSegmentationLabel(IntEnum):
-    """A person in front of a background. Label 0 is the person, whom PERSON names too."""
+    """A person in front of a background. Label 0 is the person, whom PERSON names too.
+
+    Pictures and texts for people say PERSON; keys and JSON have the member's name, SELFIE.
+    """
 
     SELFIE = 0
     PERSON = 0
     BACKGROUND = 1
     ARGMAX = 2
+
+
+def for_people(name: str) -> str:
+    """A label's name in what people read: a person is called so, and not a selfie."""
+    return "PERSON" if name == "SELFIE" else name
 
 
 class _NamedMeta(EnumMeta):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from etseg._errors import InvalidUserInputError
+from etseg._labels import for_people
 
 from .made import Made
 
@@ -38,7 +39,10 @@ def _found(made: Made) -> str:
         return "ARGMAX was changed"
     total = counts.sum()
     order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-    named = [f"{made.labels.members[i].name} {_percent(counts[i], total)}" for i in order[:_MOST]]
+    named = [
+        f"{for_people(made.labels.members[i].name)} {_percent(counts[i], total)}"
+        for i in order[:_MOST]
+    ]
     if len(order) > _MOST:
         named.append(f"{len(order) - _MOST} more")
     return ", ".join(named)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from etseg._errors import InvalidUserInputError
+from etseg._labels import for_people
 
 from . import composing, pictures
 from .legend import add_legend
@@ -45,7 +46,7 @@ def overlay(
     if legend:
         found = sorted(areas_of(made).items(), key=lambda item: -item[1].pixels)
         shown = [one for one, area in found if area.pixels and table.painted[one]]
-        add_legend(picture, [(one.name, table.rgb[one]) for one in shown])
+        add_legend(picture, [(for_people(one.name), table.rgb[one]) for one in shown])
     return picture
 
 

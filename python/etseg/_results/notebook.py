@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from etseg._errors import EtsegError
 from etseg._images.kept import KeptImage
+from etseg._labels import for_people
 
 from .grid import at_size
 from .palettes import Colours
@@ -82,7 +83,7 @@ def html(view: View) -> str:
         rows.append(
             f'<tr><td style="padding:2px 6px"><span style="display:inline-block;width:1em;'
             f'height:1em;border:1px solid #888;background:{fill}"></span></td>'
-            f'<td style="padding:2px 6px;text-align:left">{escape(member.name)}</td>'
+            f'<td style="padding:2px 6px;text-align:left">{escape(for_people(member.name))}</td>'
             f'<td style="padding:2px 6px;text-align:right">{_percent(areas[member].share)}</td>'
             "</tr>"
         )

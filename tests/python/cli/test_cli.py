@@ -99,9 +99,9 @@ def test_segment_prints_shares_and_times(succeed: Callable[..., str], photo_path
     text = succeed("segment", photo_path)
     assert "512x512 pixels" in text
     shares = dict(re.findall(r"^(\w+) +([\d.]+)%", text, re.M))
-    assert set(shares) == {"SELFIE", "BACKGROUND"}
+    assert set(shares) == {"PERSON", "BACKGROUND"}
     assert sum(map(float, shares.values())) == pytest.approx(100, abs=0.02)
-    assert 20 < float(shares["SELFIE"]) < 80
+    assert 20 < float(shares["PERSON"]) < 80
     assert "mean probability" not in text
     times = re.findall(r"(decode|preprocess|inference|postprocess) ([\d.]+) ms", text)
     assert len(times) == 4

@@ -210,7 +210,7 @@ def test_a_terminal_has_a_bar_and_colours(photos: Path) -> None:
     assert shown.terminal.count(f"{ESCAPE}[?25h") >= 1  # the cursor is there again
     lines = STYLE.sub("", shown.terminal).replace(f"{ESCAPE}[K", "\n").splitlines()
     for name in "ac":
-        assert any(line.startswith(f"photos/{name}.jpg: 512x512, SELFIE 5") for line in lines)
+        assert any(line.startswith(f"photos/{name}.jpg: 512x512, PERSON 5") for line in lines)
     assert "Error: 2 of 3 photos done, 1 failed" in lines
     assert f"{ESCAPE}[31m" in shown.terminal
     for part in re.split(r"[\r\n]", shown.terminal.partition("Error")[0]):
@@ -236,7 +236,7 @@ def test_the_answer_is_on_stdout_alone(photos: Path) -> None:
     shown = commands.on_terminal(photos, "segment", "photos", "--json", stdout=False)
     assert [json.loads(line)["image"][7] for line in shown.piped.splitlines()] == ["a", "b", "c"]
     assert "3/3  1 failed" in shown.terminal
-    assert "SELFIE" not in shown.terminal
+    assert "PERSON" not in shown.terminal
     shown = commands.on_terminal(photos, "segment", "photos", stdout=False)
     assert ESCAPE not in shown.piped
     assert len(shown.piped.splitlines()) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,11 @@ def test_what_was_found(result_of: Callable[..., etseg.SegmentationResult]) -> N
     assert repr(result) == said
     result.argmax[:] = 3  # it looks at the maps as they are
     assert repr(result) == "<SegmentationResult of 20x10 pixels: CLASS_3 100 %>"
+
+
+def test_a_person_is_called_so(selfie: etseg.ImageSegmentationModule, photo_path: Path) -> None:
+    text = repr(selfie.forward(photo_path, resize=True))
+    assert text == "<SegmentationResult of 512x512 pixels: PERSON 55 %, BACKGROUND 45 %>"
 
 
 def test_little_is_not_nothing_and_much_is_not_all(

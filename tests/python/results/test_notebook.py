@@ -78,5 +78,5 @@ def test_the_notebook_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         for output in cell.outputs
         if "text/html" in output.get("data", {})
     )
-    assert "SELFIE" in legend
+    assert "PERSON" in legend
     assert "54.2%" in legend

@@ -15,6 +15,7 @@ import click
 
 from etseg._cli.common import can_draw, print_json
 from etseg._errors import EtsegError
+from etseg._labels import for_people
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
@@ -59,14 +60,14 @@ def print_one(item: Item) -> None:
     record = item.record
     click.echo(f"{record['width']}x{record['height']} pixels")
     labels = record["labels"]
-    name_width = max(len("label"), *(len(each["label"]) for each in labels))
+    name_width = max(len("label"), *(len(for_people(each["label"])) for each in labels))
     asked = any(each["mean_probability"] is not None for each in labels)
     header = f"{'label':<{name_width}}  {'pixels':>7}" + ("  mean probability" * asked)
     click.echo(click.style(header, bold=True))
     for each in labels:
         mean = each["mean_probability"]
         told = "" if mean is None else f"  {mean:>16.3f}"
-        click.echo(f"{each['label']:<{name_width}}  {each['share']:7.2%}{told}")
+        click.echo(f"{for_people(each['label']):<{name_width}}  {each['share']:7.2%}{told}")
     stages = ("decode", "preprocess", "inference", "postprocess")
     times = (f"{stage} {record['timings_ms'][stage]:.2f} ms" for stage in stages)
     click.echo(click.style(", ".join(times), dim=True))
@@ -161,4 +162,4 @@ def _line(item: Item) -> str:
 def _told(label: dict[str, Any]) -> str:
     mean = label["mean_probability"]
     told = "" if mean is None else f" (mean probability {mean:.3f})"
-    return f"{label['label']} {label['share']:.2%}{told}"
+    return f"{for_people(label['label'])} {label['share']:.2%}{told}"
