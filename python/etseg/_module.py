@@ -146,7 +146,8 @@ class ImageSegmentationModule(ModelHolder):
             image: a path, ``file://`` URI, http(s) URL, data URI or base64 string; the bytes of an
                 image file, or a file opened for reading them; a uint8 array (H, W, 3), (H, W, 4)
                 with the fourth channel ignored, or (H, W) grey; a PIL image or anything with
-                ``__array_interface__``. Arrays are read where they lie, whatever their strides.
+                ``__array_interface__``; or a function without arguments that returns one of these.
+                Arrays are read where they lie, whatever their strides.
                 A large JPEG file is not decoded in full, unless the module was made with
                 ``scaled_decode=False``: results differ in their last digits from those of the
                 same pixels given as an array.
@@ -154,8 +155,8 @@ class ImageSegmentationModule(ModelHolder):
                 indices.
             resize: False gives maps of the model's output size; True of the image's size, as a
                 person sees it (EXIF orientation applied).
-            channel_order: "rgb", or "bgr" for arrays that are blue first, such as OpenCV's. Files
-                and PIL images know theirs.
+            channel_order: "rgb", or "bgr" for arrays that are blue first, such as OpenCV's; the
+                result's pictures are so, too. Files and PIL images know theirs.
             out: an earlier result of the same size and classes, whose arrays are written over
                 and which is returned: no allocation, no page fault. After an error its arrays
                 hold anything.
@@ -170,7 +171,8 @@ class ImageSegmentationModule(ModelHolder):
                 the image has more pixels than the limits allow.
             LabelError: a label that the model does not have.
             FileMissingError: there is no such file.
-            FileReadError: the image cannot be read or decoded.
+            FileReadError: the image cannot be read or decoded, or the function that opens it
+                failed.
             DownloadError: the image's URL cannot be had within the limits.
             ForkedProcessError: the model was loaded in a process that this one was forked from.
         """
@@ -273,7 +275,8 @@ class ImageSegmentationModule(ModelHolder):
         See :class:`SegmentationStream` for how to stop, and for what follows an error.
 
         Args:
-            images: an iterable of what :meth:`forward` takes; each at its own size.
+            images: an iterable of what :meth:`forward` takes; each at its own size. Functions
+                that open an image are called by the threads that read.
             look_ahead: how many images may have been taken whose results have not; None for
                 enough to keep the cores busy.
             on_error: "raise" raises an image's error where its result would have come, and the

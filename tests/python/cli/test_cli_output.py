@@ -88,6 +88,7 @@ def test_json_of_a_failure(photos: Path) -> None:
     ended = commands.run(photos, "segment", "photos/b.jpg", "--json")
     assert ended.returncode == 1
     item = parsed(ended.stdout)
+    check_record(item)
     assert list(item) == ["image", "error"]
     assert item["image"] == "photos/b.jpg"
     assert item["error"].keys() == {"type", "code", "message"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -88,6 +89,14 @@ def test_it_is_called_once_for_a_forward_and_again_for_a_picture(module: Any, pa
     np.testing.assert_array_equal(result.image, smooth())
     assert result.overlay().shape == (24, 40, 3)
     assert len(calls) == 3
+
+
+def test_it_stays_behind_when_a_result_is_pickled(module: Any) -> None:
+    """Functions seldom travel; the maps do."""
+    result = pickle.loads(pickle.dumps(module.forward(lambda: smooth())))
+    assert result.size == (24, 40)
+    with pytest.raises(etseg.InvalidUserInputError, match="did not come along"):
+        result.overlay()
 
 
 def test_it_runs_in_the_threads_that_read(module: Any) -> None:
