@@ -10,6 +10,7 @@ PYBIND11_MODULE(_native, module) {
   module.attr("__version__") = ETSEG_VERSION;
   etseg::bindings::translate_bad_alloc();
   etseg::bindings::add_model(module);
+  etseg::bindings::add_packing(module);
   etseg::bindings::add_segmenter(module);
   etseg::bindings::add_runtime(module);
   etseg::bindings::add_shutdown(module);

@@ -29,6 +29,7 @@ py::dict info() {
   const RuntimeInfo runtime = runtime_info();
   py::dict result;
   result["version"] = runtime.version;
+  result["build"] = runtime.build;
   result["backends"] = runtime.backends;
   result["operators"] = runtime.operators;
   const Result<Isa>& isa = active_isa();

@@ -206,7 +206,8 @@ class ModelHolder:
     ) -> Session:
         spec = as_spec(model)
         path = locate(spec, on_progress, self._options.limits)
-        session = Session.open(spec, path, self._options.concurrency)
+        shared = self._options.packed_weights == "file"
+        session = Session.open(spec, path, self._options.concurrency, shared)
         at_exit.register(session.segmenter)
         return session
 

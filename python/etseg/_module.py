@@ -58,7 +58,8 @@ class ImageSegmentationModule(ModelHolder):
         on_download_progress_callback: called with 0.0 to 1.0, see :meth:`load`.
 
     Raises:
-        InvalidConfigError: another `concurrency` or `argmax_dtype`, or `limits` that are none.
+        InvalidConfigError: another `concurrency`, `argmax_dtype` or `packed_weights`, or `limits`
+            that are none.
         EtsegError: whatever :meth:`load` raises.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from ._errors import InvalidConfigError, InvalidUserInputError
 from ._labels import Label
 from ._limits import Limits
 
+#: The environment variable with the default of `packed_weights`.
+PACKED_WEIGHTS = "ETSEG_PACKED_WEIGHTS"
 _MAX_CONCURRENCY = 256  # kMaxInstances of the core
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -34,15 +37,21 @@ class ModuleOptions:
             whole image's size all the same; next to that of the whole image's pixels, its last
             digits differ.
         limits: how large images and downloads may be, and how long they may take.
+        packed_weights: "memory" packs the weights at each load, for each instance; "file" packs
+            them once, into a file of the cache directory that all instances and processes share.
+            Results are the same. None is what the environment variable ETSEG_PACKED_WEIGHTS says,
+            else "memory".
 
     Raises:
-        InvalidConfigError: another `concurrency` or `argmax_dtype`, or `limits` that are none.
+        InvalidConfigError: another `concurrency`, `argmax_dtype` or `packed_weights`, or `limits`
+            that are none.
     """
 
     concurrency: int = 1
     argmax_dtype: Literal["int32", "uint8"] = "int32"
     scaled_decode: bool = True
     limits: Limits = Limits()  # noqa: RUF009  # frozen
+    packed_weights: Literal["memory", "file"] | None = None
 
     def __post_init__(self) -> None:
         count, dtype = self.concurrency, self.argmax_dtype
@@ -55,6 +64,7 @@ class ModuleOptions:
             raise InvalidConfigError(f"argmax_dtype is {dtype!r}; expected 'int32' or 'uint8'")
         if not isinstance(self.limits, Limits):
             raise InvalidConfigError(f"limits is {self.limits!r}; expected an etseg.Limits")
+        object.__setattr__(self, "packed_weights", _packed_weights(self.packed_weights))
         object.__setattr__(self, "concurrency", int(count))
         object.__setattr__(self, "scaled_decode", bool(self.scaled_decode))
 
@@ -66,6 +76,16 @@ class ModuleKeywords(TypedDict, total=False):
     argmax_dtype: Literal["int32", "uint8"]
     scaled_decode: bool
     limits: Limits
+    packed_weights: Literal["memory", "file"] | None
+
+
+def _packed_weights(chosen: object) -> str:
+    name, value = "packed_weights", chosen
+    if chosen is None:
+        name, value = PACKED_WEIGHTS, os.environ.get(PACKED_WEIGHTS) or "memory"
+    if value not in ("memory", "file"):
+        raise InvalidConfigError(f"{name} is {value!r}; expected 'memory' or 'file'")
+    return str(value)
 
 
 @dataclass(frozen=True)

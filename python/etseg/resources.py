@@ -13,6 +13,9 @@ the spec has it checked. The catalogue's are not known beforehand: the first dow
 its SHA-256 is recorded beside the file and logged, and a copy that differs from it later is not
 used. ``ETSEG_OFFLINE=1`` forbids the network: what is not in the cache is a :class:`DownloadError`.
 
+Weights that ``packed_weights="file"`` has packed are kept there too, 2 GiB of them at most, or as
+many bytes as ``ETSEG_PACKED_WEIGHTS_LIMIT`` says: those used least recently go.
+
 The cache directory may hold other things: only what etseg made is listed, counted or deleted.
 Files that took a secret to get (a login or query in the URL, ``HF_TOKEN``) are readable by their
 owner alone; of such a URL nothing is kept but its hash and what is public in it.
@@ -26,20 +29,25 @@ from pathlib import Path
 
 from ._download import cache, http
 from ._download.directory import cache_directory
+from ._download.disk import writing
 from ._errors import DownloadError
 from ._limits import Limits
 from ._messages import shown
 from ._model.choosing import Model, as_spec
 from ._model.files import local_path, locate, url_of
 from ._model.spec import ModelSpec
+from ._weights import entries
 
 __all__ = [
     "DownloadedModel",
+    "PackedWeights",
     "cache_directory",
+    "delete_packed_weights",
     "delete_resources",
     "fetch",
     "get_files_total_size",
     "list_downloaded_models",
+    "list_packed_weights",
 ]
 
 _DEFAULTS = Limits()
@@ -60,6 +68,21 @@ class DownloadedModel:
     path: Path
     size: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class PackedWeights:
+    """Weights that ``packed_weights="file"`` has written.
+
+    Attributes:
+        path: where they are; named after the program's file.
+        size: in bytes.
+        last_used: when a model was loaded with them, in seconds since 1970.
+    """
+
+    path: Path
+    size: int
+    last_used: float
 
 
 def fetch(
@@ -111,8 +134,33 @@ def delete_resources(*models: Model | DownloadedModel) -> int:
         DownloadError: one is being downloaded (RESOURCE_FETCHER_DOWNLOAD_IN_PROGRESS).
         FileWriteError: a file cannot be removed.
     """
-    entries = [_entry_of(model) for model in models]
-    return sum(entry.delete() for entry in entries if entry is not None)
+    found = [_entry_of(model) for model in models]
+    return sum(entry.delete() for entry in found if entry is not None)
+
+
+def list_packed_weights() -> list[PackedWeights]:
+    """The packed weights in the cache, by name."""
+    return [
+        PackedWeights(entry.packed, size, entry.last_used())
+        for entry in entries.entries()
+        if (size := entry.size()) is not None
+    ]
+
+
+def delete_packed_weights() -> int:
+    """Removes all packed weights from the cache. Bytes freed.
+
+    The next load packs anew. Models that have them mapped go on working, and keep the space on the
+    disk until they are deleted.
+
+    Raises:
+        FileWriteError: a file cannot be removed.
+    """
+    freed = 0
+    for entry in entries.entries():
+        with writing(entry.packed):
+            freed += entry.delete()
+    return freed
 
 
 def get_files_total_size(*models: Model) -> int:

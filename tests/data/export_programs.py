@@ -103,6 +103,31 @@ class Quantizable(nn.Module):
         return self.act(self.logits(image) + 3)
 
 
+class Packed(nn.Module):
+    """Constants used in ways that caches of packed weights were known to get wrong."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        weight, bias = weights(3)
+        self.weight = nn.Parameter(weight[..., None, None].clone())
+        self.bias = nn.Parameter(bias.clone())
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        first = nn.functional.conv2d(image, self.weight, self.bias)
+        if self.way == "prelu":
+            return nn.functional.prelu(first, torch.tensor([0.5, 0.25, 0.125]))
+        if self.way == "prelu of the bias":
+            return nn.functional.prelu(first, self.bias)
+        if self.way == "no bias":
+            return nn.functional.conv2d(image, self.weight)
+        if self.way == "two nodes":  # once without the bias: another packing of one kernel
+            return nn.functional.conv2d(torch.relu(first), self.weight) + first
+        # In two delegates: the cumulated sum is not XNNPACK's.
+        between = torch.cumsum(first, 1)
+        return nn.functional.conv2d(between, self.weight, self.bias)
+
+
 # An operator that no runtime has.
 _LIBRARY = torch.library.Library("etsegtest", "DEF")
 _LIBRARY.define("nowhere(Tensor x) -> Tensor")
@@ -141,6 +166,7 @@ class Case:
     method: str = "forward"
     dynamic: Any = None
     quantized: bool = False
+    per_channel: bool = False
     constants: dict[str, Any] | None = None  # methods that return a constant
     replace: tuple[bytes, bytes] | None = None  # bytes of the finished file, same length
 
@@ -246,6 +272,18 @@ CASES: dict[str, Case] = {
     "described_by_number_c3": Case(
         "metadata that is no string", Logits(3), constants={"etseg_metadata": 1}
     ),
+    # Constants that XNNPACK packs, or does not, in ways of their own: see Packed.
+    "prelu_c3": Case("PReLU: slopes that are never packed", Packed("prelu")),
+    "prelu_of_bias_c3": Case("PReLU of a bias, which is packed too", Packed("prelu of the bias")),
+    "no_bias_c3": Case("a convolution without bias", Packed("no bias")),
+    "two_nodes_c3": Case("one kernel in two convolutions", Packed("two nodes")),
+    "two_delegates_c3": Case("one kernel in two delegates", Packed("two delegates")),
+    "quantized_no_bias_c3": Case(
+        "an int8 convolution without bias, a scale for each channel",
+        Packed("no bias"),
+        quantized=True,
+        per_channel=True,
+    ),
     # No segmentation programs.
     "classifier": Case("output [1,10]", Then(10, lambda x: x.mean(dim=(2, 3)))),
     "rank5_output": Case("output [1,1,3,H,W]", Then(3, lambda x: x.unsqueeze(0)), delegated=False),
@@ -286,7 +324,7 @@ CASES: dict[str, Case] = {
 }
 
 
-def quantize(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
+def quantize(model: nn.Module, inputs: tuple[torch.Tensor, ...], per_channel: bool) -> nn.Module:
     import executorch.kernels.quantized  # noqa: F401  (declares the out variants)
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
@@ -294,7 +332,8 @@ def quantize(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config())
+    config = get_symmetric_quantization_config(is_per_channel=per_channel)
+    quantizer = XNNPACKQuantizer().set_global(config)
     prepared = prepare_pt2e(torch.export.export(model, inputs).module(), quantizer)
     for level in (0.0, 0.25, 0.5, 1.0):
         prepared(*(torch.full_like(x, level) for x in inputs))
@@ -304,7 +343,7 @@ def quantize(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> nn.Module:
 def export(case: Case) -> bytes:
     model = case.model.eval()
     if case.quantized:
-        model = quantize(model, case.inputs)
+        model = quantize(model, case.inputs, case.per_channel)
     exported = torch.export.export(model, case.inputs, dynamic_shapes=case.dynamic, strict=False)
     edge = to_edge_transform_and_lower(
         {case.method: exported},
@@ -341,7 +380,8 @@ returns
 
 At a stride s the pixel read is [k, s*y, s*x]. `constant` returns ((37 i mod 101) - 50) / 16 at the
 i-th element of [1,3,{height},{width}]. `rank3_c3` returns r - g, 2g - 0.5, b + r/2. The quantised
-ones return relu6(logits + 3), with int8's accuracy.
+ones return relu6(logits + 3), with int8's accuracy. The six from `prelu_c3` on are `Packed` in the
+script: what they return is compared with themselves, loaded in another way.
 
 | program | what it is | input | bytes |
 |---|---|---|---|

@@ -24,7 +24,7 @@ PACKAGE = "python/etseg"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("vocabulary",),
     ("_download",),
-    ("_images",),
+    ("_images", "_weights"),
     ("_model", "_results"),
     ("_running",),
     ("_module",),
@@ -46,7 +46,7 @@ _LAYERS = {
     "": "surface",
     "resources": "surface",
 }
-_FOLDERS = {"_download", "_images", "_model", "_results", "_running"}
+_FOLDERS = {"_download", "_images", "_model", "_results", "_running", "_weights"}
 #: Not private, in spite of the underscore: namedtuple's.
 _PUBLIC = {"_replace", "_fields", "_asdict", "_make"}
 

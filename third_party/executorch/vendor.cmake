@@ -76,6 +76,8 @@ execute_process(
           --redefine "${etseg_redefine}" ${etseg_vendor_tools} ${etseg_executorch_sources}
   COMMAND_ERROR_IS_FATAL ANY)
 file(GLOB etseg_vendored LIST_DIRECTORIES FALSE "${etseg_vendor_dir}/*")
+file(SHA256 "${etseg_vendor_dir}/libetseg_backend_xnnpack${CMAKE_SHARED_LIBRARY_SUFFIX}"
+  ETSEG_XNNPACK_BUILD)
 install(FILES ${etseg_vendored} DESTINATION etseg/_vendor)
 
 add_library(etseg_executorch INTERFACE IMPORTED GLOBAL)

@@ -13,6 +13,15 @@
 
 namespace etseg {
 
+// Of a file, as it was when it was opened.
+struct FileIdentity {
+  std::int64_t device = 0;
+  std::int64_t inode = 0;
+  std::int64_t size = 0;
+  std::int64_t written = 0;  // the times in nanoseconds
+  std::int64_t changed = 0;
+};
+
 struct ModelInfo {
   std::int64_t input_height = 0;
   std::int64_t input_width = 0;
@@ -22,6 +31,7 @@ struct ModelInfo {
   LogitsLayout output_layout = LogitsLayout::kPlanar;
   std::vector<std::string> backends;  // delegates that the program uses, in its order
   std::string metadata;               // what the program says about itself (JSON); empty if nothing
+  FileIdentity file;                  // of the program
 };
 
 // One instance of a program, with its own memory plan. One call at a time.
@@ -29,6 +39,9 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const ModelInfo& info() const = 0;
+
+  // Whether its packed weights are the mapped ones that it was loaded with.
+  virtual bool shares_weights() const { return false; }
 
   // The program's input memory: 3 * input_height * input_width floats, planar RGB. To be asked for
   // before each execute(), after which what it holds is undefined. An error is possible only after

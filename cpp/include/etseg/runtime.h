@@ -2,6 +2,7 @@
 // Implemented in the one folder that includes ExecuTorch, src/runtime/.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,7 +31,38 @@ namespace etseg {
 // A program is code: a file that was made to do harm can crash the process (its delegate trusts
 // its own payload). Check a SHA-256 before loading what came from elsewhere.
 inline constexpr int kMaxInstances = 256;
-Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path, int instances);
+
+// With `packed_weights`, the descriptor of a file that pack_weights() described for this program
+// and number of instances, the instances have their packed weights there: mapped, and in memory
+// once for all who map the file. Results are the same, bit for bit. The descriptor stays the
+// caller's. Where the weights do not fit the program, the instances pack their own
+// (Model::shares_weights()). kInvalidProgram if the file is none.
+//
+// Its numbers are checked, its weights are trusted: compare a checksum first. Before each execute()
+// an instance looks whether the file is still what it was, and else packs its own; the process dies
+// (SIGBUS) if it is truncated during one.
+Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path, int instances,
+                                                        int packed_weights = -1);
+
+// The weights of a program as its backend packs them, laid out as a file.
+class Packing {
+ public:
+  struct Part {
+    const void* data;
+    std::size_t size;
+  };
+  virtual ~Packing() = default;
+  // The bytes of the file, one part after the other; they live as long as this. None where there is
+  // nothing to share.
+  virtual const std::vector<Part>& parts() const = 0;
+  virtual const ModelInfo& info() const = 0;
+};
+
+// As load_models(), with its errors, for one instance of `instances`.
+Result<std::unique_ptr<Packing>> pack_weights(const std::string& path, int instances);
+
+// Whether packed weights can be shared by this build: else there is never anything to share.
+bool can_share_weights();
 
 // The parallel primitive for what surrounds a model: the runtime's pool for a single instance, the
 // calling thread for one of several. It lives as long as the process.
@@ -58,6 +90,7 @@ Status set_thread_count(int count);
 
 struct RuntimeInfo {
   std::string version;                // of ExecuTorch
+  std::string build;                  // of XNNPACK: the SHA-256 of its library
   std::vector<std::string> backends;  // registered delegates
   int operators = 0;                  // registered kernels
 };

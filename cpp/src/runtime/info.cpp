@@ -13,6 +13,7 @@ RuntimeInfo runtime_info() {
   start_runtime();
   RuntimeInfo info;
   info.version = ETSEG_EXECUTORCH_VERSION;
+  info.build = ETSEG_XNNPACK_BUILD;
   for (std::size_t i = 0; i < et::get_num_registered_backends(); ++i) {
     if (const auto name = et::get_backend_name(i); name.ok()) info.backends.emplace_back(*name);
   }

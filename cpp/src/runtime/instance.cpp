@@ -52,6 +52,13 @@ Status LoadedInstance::load(const LoadedProgram& program, Threads threads,
   return bind_outputs(doing, log);
 }
 
+Status LoadedInstance::load(const LoadedProgram& program, Threads threads, const std::string& doing,
+                            std::unique_ptr<WeightsCache> weights) {
+  weights_ = std::move(weights);
+  const WeightsCache::Loading loading(*weights_);
+  return load(program, threads, doing);
+}
+
 Result<LogitsView> LoadedInstance::execute(const ModelInfo& info) {
   const LogCapture log;
   if (const et::Error error = method_->execute(); error != et::Error::Ok) {

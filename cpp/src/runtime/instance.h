@@ -3,6 +3,7 @@
 
 #include <executorch/runtime/core/exec_aten/exec_aten.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "etseg/model.h"
 #include "runtime/method.h"
 #include "runtime/program.h"
+#include "runtime/weights_cache.h"
 
 namespace etseg {
 
@@ -22,6 +24,11 @@ class LoadedInstance {
  public:
   // The program must outlive the instance. The errors of load_models().
   Status load(const LoadedProgram& program, Threads threads, const std::string& doing);
+
+  // With packed weights, or to record them: see WeightsCache. Whether they fit is to be asked.
+  Status load(const LoadedProgram& program, Threads threads, const std::string& doing,
+              std::unique_ptr<WeightsCache> weights);
+  const WeightsCache& weights() const { return *weights_; }
 
   // Only once load() succeeded. After an execute() that failed nothing of a delegate can be relied
   // on: what XNNPACK, for one, could not lay out for lack of memory it takes as laid out when it is
@@ -35,6 +42,7 @@ class LoadedInstance {
   Status bind_outputs(const std::string& doing, const LogCapture& log);
 
   // In order of construction: each stands on the ones above it.
+  std::unique_ptr<WeightsCache> weights_;
   AlignedBuffer input_buffer_;
   std::vector<::executorch::aten::SizesType> input_sizes_;
   std::vector<::executorch::aten::DimOrderType> input_dim_order_;

@@ -4,32 +4,52 @@
 
 #include "etseg/runtime.h"
 #include "runtime/model.h"
+#include "runtime/packing.h"
 #include "runtime/pool.h"
 #include "runtime/program.h"
 #include "runtime/start.h"
+#include "runtime/weights_cache.h"
 
 namespace etseg {
+namespace {
 
-Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path, int instances) {
-  ETSEG_RETURN_IF_ERROR(check_runtime_process());
-  if (instances < 1 || instances > kMaxInstances) {
-    return Status(Code::kInvalidUserInput, "the number of instances is " +
-                                               std::to_string(instances) + "; expected 1 to " +
-                                               std::to_string(kMaxInstances));
-  }
+Status check_count(int instances) {
+  if (instances >= 1 && instances <= kMaxInstances) return {};
+  return {Code::kInvalidUserInput, "the number of instances is " + std::to_string(instances) +
+                                       "; expected 1 to " + std::to_string(kMaxInstances)};
+}
+
+// Several run on their callers' threads alone.
+Status prepare_runtime(int instances) {
   start_runtime();
   own_runtime();
-  // Several run on their callers' threads alone.
-  if (instances == 1) ETSEG_RETURN_IF_ERROR(start_pool());
+  return instances == 1 ? start_pool() : Status();
+}
+
+Threads threads_of(int instances) { return instances == 1 ? Threads::kPool : Threads::kCaller; }
+
+}  // namespace
+
+Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path, int instances,
+                                                        int packed_weights) {
+  ETSEG_RETURN_IF_ERROR(check_runtime_process());
+  ETSEG_RETURN_IF_ERROR(check_count(instances));
+  ETSEG_RETURN_IF_ERROR(prepare_runtime(instances));
   const std::string doing = "cannot load '" + path + "'";
   try {
+    std::shared_ptr<const PackedWeights> weights;
+    if (packed_weights >= 0) {
+      auto mapped = PackedWeights::map(packed_weights);
+      if (!mapped.ok()) return mapped.status();
+      weights = std::move(mapped).value();
+    }
     auto program = std::make_shared<LoadedProgram>();
     ETSEG_RETURN_IF_ERROR(program->load(path));
-    const Threads threads = instances == 1 ? Threads::kPool : Threads::kCaller;
     const ProgramFile::KeepSegments keep(program->file());
     std::vector<std::unique_ptr<Model>> models;
     for (int i = 0; i < instances; ++i) {
-      auto model = std::make_unique<ExecutorchModel>(program, threads, doing);
+      auto model =
+          std::make_unique<ExecutorchModel>(program, threads_of(instances), doing, weights);
       ETSEG_RETURN_IF_ERROR(model->load());
       models.push_back(std::move(model));
     }
@@ -38,5 +58,20 @@ Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path,
     return Status(Code::kOutOfMemory, doing + ": out of memory");
   }
 }
+
+Result<std::unique_ptr<Packing>> pack_weights(const std::string& path, int instances) {
+  ETSEG_RETURN_IF_ERROR(check_runtime_process());
+  ETSEG_RETURN_IF_ERROR(check_count(instances));
+  ETSEG_RETURN_IF_ERROR(prepare_runtime(instances));
+  try {
+    auto packing = std::make_unique<ProgramPacking>();
+    ETSEG_RETURN_IF_ERROR(packing->load(path, threads_of(instances)));
+    return std::unique_ptr<Packing>(std::move(packing));
+  } catch (const std::bad_alloc&) {
+    return Status(Code::kOutOfMemory, "cannot pack '" + path + "': out of memory");
+  }
+}
+
+bool can_share_weights() { return WeightsCache::is_possible(); }
 
 }  // namespace etseg

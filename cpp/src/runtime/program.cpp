@@ -72,6 +72,7 @@ Status LoadedProgram::read_claims(const std::string& doing) {
   Result<ModelInfo> info = check_interface(describe(*meta));
   if (!info.ok()) return {info.status().code(), doing + ": " + info.status().message()};
   info_ = std::move(info).value();
+  info_.file = file_->identity();
   Result<std::vector<std::string>> backends = usable_backends(*meta);
   if (!backends.ok()) return {backends.status().code(), doing + ": " + backends.status().message()};
   info_.backends = std::move(backends).value();

@@ -4,6 +4,7 @@
 #include <executorch/runtime/executor/program.h>
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -26,12 +27,15 @@ class LoadedProgram {
   const ::executorch::runtime::Program& operator*() const { return *program_; }
   const ModelInfo& info() const { return info_; }
   const ProgramFile& file() const { return *file_; }
+  // Held while an instance is loaded: what is read of the file, and how, is the program's.
+  std::mutex& loading() const { return loading_; }
 
  private:
   Status read_claims(const std::string& doing);
 
   // In order of construction: each stands on the ones above it.
   const PoolUser pool_user_;
+  mutable std::mutex loading_;
   ModelInfo info_;
   std::unique_ptr<ProgramFile> file_;
   std::optional<::executorch::runtime::Program> program_;

@@ -3,12 +3,15 @@
 #include <executorch/runtime/executor/program.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
+
+#include "runtime/file_times.h"
+#include "runtime/packed_weights.h"
 
 namespace etseg {
 namespace {
@@ -17,38 +20,6 @@ namespace et = ::executorch::runtime;
 
 Status cannot_read(const std::string& path, const std::string& why) {
   return {Code::kFileReadFailed, "cannot read the model file '" + path + "': " + why};
-}
-
-bool is_before(const timespec& a, const timespec& b) {
-  return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
-}
-
-#if defined(__APPLE__)
-const timespec& written(const struct stat& file) { return file.st_mtimespec; }
-#else
-const timespec& written(const struct stat& file) { return file.st_mtim; }
-#endif
-
-bool is_same(const struct stat& a, const struct stat& b) {
-  return a.st_size == b.st_size && !is_before(written(a), written(b)) &&
-         !is_before(written(b), written(a));
-}
-
-// The system's clock for files ticks every few milliseconds: a file written a moment ago can be
-// written once more without another time. Waits for the next tick, from when on a change shows.
-void wait_for_the_next_time(const struct stat& file) {
-  constexpr timespec kPause = {0, 1'000'000};
-  constexpr int kTicks = 20;  // the longest tick is 10 ms; a time in the future is not waited for
-  for (int i = 0; i < kTicks; ++i) {
-    timespec now = {};
-#if defined(CLOCK_REALTIME_COARSE)
-    ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-#else
-    ::clock_gettime(CLOCK_REALTIME, &now);
-#endif
-    if (is_before(written(file), now)) return;
-    ::nanosleep(&kPause, nullptr);
-  }
 }
 
 }  // namespace
@@ -72,27 +43,42 @@ Result<std::unique_ptr<ProgramFile>> ProgramFile::open(const std::string& path) 
   return file;
 }
 
-// In memory that goes back to the system as soon as it is freed, unlike a heap's.
+// In memory that goes back to the system as soon as it is freed, unlike a heap's; or the file's own
+// pages.
 struct ProgramFile::Segment {
-  Segment(const ProgramFile& owner, std::size_t bytes) : file(owner), size(bytes) {
-    void* const mapped =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED) return;
-    memory = mapped;
+  Segment(const ProgramFile& owner, std::size_t bytes)
+      : file(owner), is_mapped(false), start(0), size(bytes) {
+    map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 #if defined(MADV_HUGEPAGE)
-    (void)::madvise(memory, size, MADV_HUGEPAGE);  // where granted, a fifth of the time to read
+    // Where granted, a fifth of the time to read.
+    if (memory != nullptr) (void)::madvise(memory, size, MADV_HUGEPAGE);
 #endif
   }
+  Segment(const ProgramFile& owner, Place place, int descriptor)
+      : file(owner),
+        is_mapped(true),
+        start(place.first % static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))),
+        size(place.second) {
+    map(start + size, PROT_READ, MAP_PRIVATE, descriptor, static_cast<off_t>(place.first - start));
+  }
   ~Segment() {
-    if (memory != nullptr) ::munmap(memory, size);
+    if (memory != nullptr) ::munmap(static_cast<char*>(memory) - start, start + size);
   }
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
 
+  void map(std::size_t bytes, int protection, int flags, int descriptor, off_t offset) {
+    void* const mapped = ::mmap(nullptr, bytes, protection, flags, descriptor, offset);
+    if (mapped != MAP_FAILED) memory = static_cast<char*>(mapped) + start;
+  }
+
   const ProgramFile& file;
+  const bool is_mapped;
+  const std::size_t start;  // of the memory in its first page
   const std::size_t size;
   void* memory = nullptr;  // stays so when there is none
   int users = 0;
+  bool is_kept = false;  // as long as the program
 };
 
 ProgramFile::ProgramFile(int descriptor, std::string path, const struct ::stat& opened)
@@ -111,19 +97,62 @@ ProgramFile::KeepSegments::~KeepSegments() {
   file_.free_unused();
 }
 
+ProgramFile::MapUnread::MapUnread(const ProgramFile& file, const Places& places) : file_(file) {
+  const std::lock_guard lock(file_.mutex_);
+  file_.unread_ = &places;
+}
+
+ProgramFile::MapUnread::~MapUnread() {
+  const std::lock_guard lock(file_.mutex_);
+  file_.unread_ = nullptr;
+}
+
+bool ProgramFile::MapUnread::were_let_go() const {
+  const std::lock_guard lock(file_.mutex_);
+  struct stat now = {};
+  return ::fstat(file_.descriptor_, &now) == 0 && is_same_content(file_.opened_, now) &&
+         std::none_of(file_.segments_.begin(), file_.segments_.end(), [&](const auto& entry) {
+           return entry.second->users > 0 && file_.is_unread(entry.first);
+         });
+}
+
+std::uint64_t ProgramFile::place_of(const void* memory) const {
+  const std::lock_guard lock(mutex_);
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  for (const auto& [place, segment] : segments_) {
+    const auto start = reinterpret_cast<std::uintptr_t>(segment->memory);
+    if (address >= start && address - start < place.second) return place.first + address - start;
+  }
+  return kNowhere;
+}
+
+ProgramFile::MapUnread::Places ProgramFile::unused() const {
+  const std::lock_guard lock(mutex_);
+  MapUnread::Places places;
+  for (const auto& [place, segment] : segments_) {
+    if (segment->users == 0) places.push_back(place);
+  }
+  return places;
+}
+
+FileIdentity ProgramFile::identity() const { return identity_of(opened_); }
+
 Status ProgramFile::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_;
 }
 
 et::Result<et::FreeableBuffer> ProgramFile::load(std::size_t offset, std::size_t size,
-                                                 const SegmentInfo&) const {
+                                                 const SegmentInfo& info) const {
   if (size == 0) return et::FreeableBuffer();
   const std::lock_guard lock(mutex_);
   try {
     Segment* const segment = find_or_read({offset, size});
     if (segment == nullptr) return et::Error::AccessFailed;
     ++segment->users;
+    if (info.segment_type == SegmentInfo::Type::Constant && size <= kAlwaysKept) {
+      segment->is_kept = true;
+    }
     return et::FreeableBuffer(segment->memory, size, release, segment);
   } catch (const std::bad_alloc&) {
     return et::Error::MemoryAllocationFailed;
@@ -153,12 +182,24 @@ void ProgramFile::release(void* context, void*, std::size_t) {
 
 ProgramFile::Segment* ProgramFile::find_or_read(Place place) const {
   if (const auto found = segments_.find(place); found != segments_.end()) {
-    return found->second.get();
+    if (!found->second->is_mapped || is_unread(place)) return found->second.get();
+    if (found->second->users > 0) return nullptr;
+    segments_.erase(found);  // left by a load that did not need it
   }
-  auto segment = std::make_unique<Segment>(*this, place.second);
-  if (segment->memory == nullptr) throw std::bad_alloc();
-  if (!read(place, segment->memory)) return nullptr;
+  std::unique_ptr<Segment> segment;
+  if (is_unread(place)) {
+    segment = std::make_unique<Segment>(*this, place, descriptor_);
+    if (segment->memory == nullptr) throw std::bad_alloc();
+  } else {
+    segment = std::make_unique<Segment>(*this, place.second);
+    if (segment->memory == nullptr) throw std::bad_alloc();
+    if (!read(place, segment->memory)) return nullptr;
+  }
   return segments_.emplace(place, std::move(segment)).first->second.get();
+}
+
+bool ProgramFile::is_unread(Place place) const {
+  return unread_ != nullptr && std::find(unread_->begin(), unread_->end(), place) != unread_->end();
 }
 
 bool ProgramFile::read(Place place, void* buffer) const {
@@ -177,7 +218,7 @@ bool ProgramFile::read(Place place, void* buffer) const {
     done += static_cast<std::size_t>(got);
   }
   struct stat now = {};
-  if (::fstat(descriptor_, &now) != 0 || !is_same(opened_, now)) {
+  if (::fstat(descriptor_, &now) != 0 || !is_same_content(opened_, now)) {
     failure_ = cannot_read(path_, "it was changed after it was opened; load the model again");
     return false;
   }
@@ -191,7 +232,9 @@ bool ProgramFile::read(Place place, void* buffer) const {
 
 void ProgramFile::free_unused() const {
   if (keepers_ > 0) return;
-  std::erase_if(segments_, [](const auto& entry) { return entry.second->users == 0; });
+  std::erase_if(segments_, [](const auto& entry) {
+    return entry.second->users == 0 && !entry.second->is_kept;
+  });
 }
 
 }  // namespace etseg

@@ -6,15 +6,23 @@
 #include <sys/stat.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "etseg/model.h"
 #include "etseg/status.h"
 
 namespace etseg {
+
+// A constant that one operator packs and another reads as it is, such as a bias that is PReLU's
+// slope too, is let go by the delegate as soon as it is packed, and read all the same. Constants of
+// channels are no larger than this, and take little together.
+inline constexpr std::size_t kAlwaysKept = std::size_t{64} << 10;
 
 // Thread-safe. Stays open, to be read again after an instance is lost (model.h), and outlives the
 // segments it gave out.
@@ -39,6 +47,31 @@ class ProgramFile final : public ::executorch::runtime::DataLoader {
     const ProgramFile& file_;
   };
 
+  // While one lives, these segments are mapped and not read: they are asked for, and let go again,
+  // by a delegate that has what it would make of them.
+  class MapUnread {
+   public:
+    using Places = std::vector<std::pair<std::size_t, std::size_t>>;  // offset, size
+    MapUnread(const ProgramFile& file, const Places& places);
+    ~MapUnread();
+    MapUnread(const MapUnread&) = delete;
+    MapUnread& operator=(const MapUnread&) = delete;
+
+    // Whether all of them were let go, and the file has not changed meanwhile.
+    bool were_let_go() const;
+
+   private:
+    const ProgramFile& file_;
+  };
+
+  // Where in the file the memory of a segment that is kept comes from; kNowhere for other memory.
+  std::uint64_t place_of(const void* memory) const;
+
+  // The segments that are kept and not used.
+  MapUnread::Places unused() const;
+
+  FileIdentity identity() const;
+
   // Why a segment could not be read: the runtime's own errors do not tell. kFileReadFailed if the
   // file has changed since it was opened (what is read together has to belong together), or the
   // system's error.
@@ -59,6 +92,7 @@ class ProgramFile final : public ::executorch::runtime::DataLoader {
   static void release(void* segment, void* memory, std::size_t size);
   // With the lock held.
   Segment* find_or_read(Place place) const;  // null: failure_ says why
+  bool is_unread(Place place) const;
   bool read(Place place, void* buffer) const;
   void free_unused() const;
 
@@ -68,6 +102,7 @@ class ProgramFile final : public ::executorch::runtime::DataLoader {
   mutable std::mutex mutex_;
   mutable std::map<Place, std::unique_ptr<Segment>> segments_;  // guarded, as all below
   mutable int keepers_ = 0;
+  mutable const MapUnread::Places* unread_ = nullptr;
   mutable Status failure_;
 };
 

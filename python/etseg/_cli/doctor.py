@@ -16,6 +16,7 @@ import click
 import etseg
 from etseg import _native
 from etseg._cpus import count_cpus
+from etseg._options import ModuleOptions
 
 from .common import json_option, print_json, readable, reported
 
@@ -31,6 +32,8 @@ Fields of --json:
                        cores (physical), quota (of the cgroup, in CPUs, or
                        null), threads (that follow), reason
   runtime              version, operators (how many), backends (their names)
+  packed_weights       mode (of modules that do not say), folder, shared (whether
+                       they can be), why_not, files, size and limit in bytes
   libraries            path and size in bytes of the runtime's own libraries
   sizes                bytes on disk, of package (by kind) and dependencies
 """
@@ -118,6 +121,29 @@ def _runtime() -> Section:
     )
 
 
+def _packed_weights() -> Section:
+    from etseg._weights import entries, places
+
+    mode = ModuleOptions().packed_weights
+    limit, sizes = places.limit(), [entry.size() or 0 for entry in entries.entries()]
+    folder = why_not = None
+    try:
+        folder = str(places.usable())
+        line = f"can be shared in {folder}: {len(sizes)} files, {readable(sum(sizes))} of at most "
+        line += readable(limit)
+    except places.CannotShareError as error:
+        why_not = str(error)
+        line = f"cannot be shared: {why_not}"
+    fields: dict[str, Any] = {
+        "mode": mode,
+        "folder": folder,
+        "shared": why_not is None,
+        "why_not": why_not,
+    }
+    fields |= {"files": len(sizes), "size": sum(sizes), "limit": limit}
+    return Section([("weights", f"{mode!r}; {line}")], {"packed_weights": fields})
+
+
 def _libraries() -> Section:
     found = sorted((Path(etseg.__file__).parent / "_vendor").iterdir())
     sizes = {str(library): library.stat().st_size for library in found}
@@ -163,6 +189,7 @@ _SECTIONS: tuple[Callable[[], Section], ...] = (
     _kernels,
     _threads,
     _runtime,
+    _packed_weights,
     _libraries,
     _sizes,
 )

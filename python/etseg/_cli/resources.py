@@ -6,6 +6,8 @@ other modules of the command.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from etseg._messages import source_for_people
@@ -27,7 +29,11 @@ from .ending import Commands
 _LIST_EPILOG = """\
 \b
 Fields of --json, a list of objects:
-  url, path, size, sha256   of each model; the size in bytes
+  kind     "model" or "packed weights"
+  path     of the file
+  size     in bytes
+  url      of a model; null for packed weights
+  sha256   likewise
 """
 
 
@@ -48,7 +54,7 @@ def fetch(model: str, quiet: bool) -> None:
 
 @click.group(cls=Commands)
 def cache() -> None:
-    """Show and clear what was downloaded."""
+    """Show and clear what was downloaded, and what was made of it."""
 
 
 @cache.command("path")
@@ -70,18 +76,22 @@ def cache_path(as_json: bool) -> None:
 @cache.command("list", epilog=_LIST_EPILOG)
 @json_option("the list")
 def cache_list(as_json: bool) -> None:
-    """List the downloaded models: size, SHA-256, URL, path."""
+    """List the downloaded models: size, SHA-256, URL, path. Then packed weights."""
     from etseg import resources
 
-    found = resources.list_downloaded_models()
+    models, weights = resources.list_downloaded_models(), resources.list_packed_weights()
     if as_json:
-        fields = ("url", "path", "size", "sha256")
-        print_json(
-            [dict(zip(fields, (m.url, str(m.path), m.size, m.sha256), strict=True)) for m in found]
-        )
+        rows: list[tuple[str, Path, int, str | None, str | None]] = [
+            *(("model", model.path, model.size, model.url, model.sha256) for model in models),
+            *(("packed weights", packed.path, packed.size, None, None) for packed in weights),
+        ]
+        fields = ("kind", "path", "size", "url", "sha256")
+        print_json([dict(zip(fields, (r[0], str(r[1]), *r[2:]), strict=True)) for r in rows])
         return
-    for model in found:
+    for model in models:
         click.echo(f"{readable(model.size):>8}  {model.sha256[:12]}  {model.url}  {model.path}")
+    for packed in weights:
+        click.echo(f"{readable(packed.size):>8}  {'packed':<12}  {packed.path}")
 
 
 @cache.command("clear")
@@ -89,7 +99,10 @@ def cache_list(as_json: bool) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @json_option('{"freed": bytes}')
 def cache_clear(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Remove these models from the cache. All of them, where none is named."""
+    """Remove these models from the cache.
+
+    Where none is named, all of them, and all packed weights.
+    """
     from etseg import resources
     from etseg._download import cache
 
@@ -97,12 +110,13 @@ def cache_clear(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
         specs = [_spec(model) for model in models]
         if not specs and not yes:
             # The question is for a person: it does not belong to the answer.
-            question = f"Remove all downloaded models from {resources.cache_directory()}?"
+            question = f"Remove all models and packed weights from {resources.cache_directory()}?"
             click.confirm(question, abort=True, err=True)
         if specs:
             freed = resources.delete_resources(*specs)
         else:
             freed = sum(entry.delete() for entry in cache.entries())
+            freed += resources.delete_packed_weights()
     if as_json:
         print_json({"freed": freed})
     else:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,14 @@ class Session:
     assumed: tuple[str, ...]  # what neither the spec nor the program says, and was taken to be
 
     @classmethod
-    def open(cls, spec: ModelSpec, path: os.PathLike[str], concurrency: int) -> Session:
+    def open(cls, spec: ModelSpec, path: Path, concurrency: int, shared: bool = False) -> Session:
         """Loads the program at `path`, `concurrency` times; what `spec` leaves open is filled in.
+
+        Args:
+            spec: of the model.
+            path: of the program.
+            concurrency: how many instances.
+            shared: whether their packed weights are to be in a file.
 
         Raises:
             InvalidModelError: the file is damaged, or no segmentation program.
@@ -54,7 +61,12 @@ class Session:
         """
         source = anchored(spec.model_source)
         _threads.prepare(concurrency)
-        model = _native.Model(os.fsencode(path), concurrency)  # a path need not be UTF-8
+        if shared:
+            from etseg._weights.loading import load
+
+            model = load(path, concurrency)
+        else:
+            model = _native.Model(os.fsencode(path), concurrency)  # a path need not be UTF-8
         spec = complete(spec, model.metadata, os.fspath(path))
         spec = with_published(spec, model.channels)
         labels = _labels_for(spec, model.channels)

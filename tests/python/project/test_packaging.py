@@ -94,7 +94,8 @@ def test_the_extension_finds_them_beside_itself() -> None:
     assert elf.runpath == ["$ORIGIN/_vendor"]
     assert elf.rpath == []
     in_place_of_the_pools = "_ZN10executorch9extension7cpuinfo24get_num_performant_coresEv.etseg"
-    assert set(elf.defined) == {"PyInit__native", in_place_of_the_pools}
+    in_place_of_xnnpacks = "xnn_create_runtime_v4.etseg"
+    assert set(elf.defined) == {"PyInit__native", in_place_of_the_pools, in_place_of_xnnpacks}
     assert not [s for s in elf.undefined if "executorch" in s and not s.endswith(".etseg")]
 
 

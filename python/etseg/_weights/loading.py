@@ -1,0 +1,128 @@
+"""Loading a model whose packed weights are in a file."""
+
+from __future__ import annotations
+
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from etseg import _native
+from etseg._errors import EtsegError
+
+from . import places, programs
+from .checking import UnusableError, note_nothing, open_checked
+from .entries import Entry, make_room
+from .key import key_of
+from .making import write
+from .places import CannotShareError, NothingToShareError
+
+_log = logging.getLogger("etseg")
+
+#: How long another process, that makes the file, is waited for.
+PATIENCE_SECONDS = 60.0
+
+#: What was logged: each once.
+told: set[str] = set()
+
+
+def load(path: Path, instances: int) -> _native.Model:
+    """A model that maps its packed weights, from a file that is made if need be.
+
+    Where that cannot be, it is loaded as without files, and the log says why, once.
+
+    Raises:
+        EtsegError: what loading it without files raises.
+    """
+    try:
+        return _load_sharing(path, instances)
+    except EtsegError:
+        raise
+    except NothingToShareError as error:
+        _tell_once(logging.INFO, error)
+    except (CannotShareError, OSError) as error:
+        _tell_once(logging.WARNING, error)
+    return _native.Model(os.fsencode(path), instances)
+
+
+def _load_sharing(path: Path, instances: int) -> _native.Model:
+    folder = places.prepared()
+    program = programs.remembered(path, folder / "programs")
+    packing = None
+    if program is None:
+        with ThreadPoolExecutor(1) as pool:  # one core reads and hashes, the other packs
+            computed = pool.submit(programs.compute, path, folder / "programs")
+            packing = _native.Packing(os.fsencode(path), instances)
+        if (program := computed.result()) is None:
+            raise CannotShareError(f"{str(path)!r} was changed while it was read")
+    entry = Entry.of(folder, path, key_of(program.sha256, instances))
+    if (descriptor := _open(entry)) is None:
+        descriptor = _make(entry, path, instances, program, packing)
+    del packing  # as much memory as the model
+    try:
+        model = _native.Model(os.fsencode(path), instances, descriptor)
+    finally:
+        os.close(descriptor)
+    if model.file_identity != program.identity:
+        raise CannotShareError(f"{str(path)!r} was replaced while it was loaded")
+    if not model.shares_weights:
+        why = f"{str(entry.packed)!r} is not what XNNPACK asked for"
+        _tell_once(logging.WARNING, why)
+        entry.delete()
+        note_nothing(entry, why)
+    return model
+
+
+def _make(
+    entry: Entry,
+    path: Path,
+    instances: int,
+    program: programs.Program,
+    packing: _native.Packing | None,
+) -> int:
+    """The descriptor of weights that this process has written, or another meanwhile."""
+    import filelock
+
+    lock = filelock.FileLock(entry.lock)
+    try:
+        lock.acquire(timeout=PATIENCE_SECONDS)
+    except filelock.Timeout:
+        raise CannotShareError(
+            f"another process has been making {str(entry.packed)!r} for {PATIENCE_SECONDS:.0f} s"
+        ) from None
+    try:
+        if (descriptor := _open(entry, logging.DEBUG)) is not None:
+            return descriptor
+        if packing is None:
+            packing = _native.Packing(os.fsencode(path), instances)
+        if packing.file_identity != program.identity:
+            raise CannotShareError(f"{str(path)!r} was replaced while it was loaded")
+        parts = packing.parts()
+        if not parts:
+            why = f"{path.name!r} has no weights that XNNPACK packs"
+            note_nothing(entry, why)
+            raise NothingToShareError(why)
+        write(entry, parts)
+        make_room(entry)
+        descriptor = open_checked(entry)
+        if descriptor is None:
+            raise CannotShareError(f"{str(entry.packed)!r} was removed at once")
+        return descriptor
+    except UnusableError as error:
+        raise CannotShareError(f"{str(entry.packed)!r}: {error}") from None
+    finally:
+        lock.release()
+
+
+def _open(entry: Entry, level: int = logging.WARNING) -> int | None:
+    try:
+        return open_checked(entry)
+    except UnusableError as error:
+        _log.log(level, "%r is not used, and made anew: %s", str(entry.packed), error)
+        return None
+
+
+def _tell_once(level: int, why: object) -> None:
+    if str(why) not in told:
+        told.add(str(why))
+        _log.log(level, "packed weights are not shared: %s", why)
