@@ -70,7 +70,7 @@ def test_sources_of_every_kind(server: Server, tmp_path: Path, program: bytes) -
         (".", etseg.FileReadError, "it is a directory"),
         ("a\0b", etseg.FileReadError, "cannot read the model"),
         ("n" * 5000, etseg.FileReadError, "cannot read the model"),
-        ("fcn-resnet50", etseg.FileReadError, "etseg.CATALOGUE"),
+        ("fcn-resnet60", etseg.FileMissingError, "the name 'fcn-resnet50'"),
         (17, etseg.InvalidModelSourceError, "17"),
         (None, etseg.InvalidModelSourceError, "None"),
     ],
@@ -94,7 +94,7 @@ def test_the_catalogue_is_complete(shared: Path) -> None:
         spec = CATALOGUE[model["name"]]
         assert getattr(etseg, model["constant"]) is spec
         assert spec.labels is getattr(etseg, model["labels"])
-        assert (spec.mean, spec.std) == (IMAGENET if model["norm"] == "imagenet" else (None, None))
+        assert (spec.mean, spec.std) == (IMAGENET if model["norm"] == "imagenet" else PLAIN)
         if "embedded" in model:
             assert spec.model_source == f"bundled:{model['embedded']}"
         else:
@@ -268,4 +268,4 @@ def test_command_models(server: Server, program: bytes, monkeypatch: pytest.Monk
 
 def test_command_segment_with_a_url(server: Server, photo_path: Path, program: bytes) -> None:
     url = server.add("/model.pte", program)
-    assert "SELFIE" in run("segment", str(photo_path), "--model", url).stdout
+    assert "PERSON" in run("segment", str(photo_path), "--model", url).stdout

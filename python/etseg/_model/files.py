@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urldefrag
 
-from etseg._errors import FileReadError, InvalidModelError, InvalidModelSourceError
+from etseg._errors import (
+    FileMissingError,
+    FileReadError,
+    InvalidModelError,
+    InvalidModelSourceError,
+)
 from etseg._limits import Limits
 from etseg._messages import shown
 from etseg._reading import check_regular
@@ -17,6 +23,8 @@ from etseg._uris import path_of_file_uri, scheme_of, split_url
 from .spec import ModelSpec, Source
 
 _BUNDLED = "bundled:"
+#: What is longer is no name of a model.
+_LONGEST_NAME = 100
 _DEFAULTS = Limits()
 
 
@@ -91,10 +99,8 @@ def local_path(source: Source) -> Path:
     path = _path_of(os.fspath(source))
     try:
         check_regular(path, "model")
-    except FileReadError as error:
-        if hint := _hint(path.name):
-            raise type(error)(f"{error}{hint}") from error.__cause__
-        raise
+    except FileMissingError as error:
+        raise FileMissingError(f"{error}{_hint(os.fspath(source))}") from error.__cause__
     return path
 
 
@@ -123,12 +129,18 @@ def _path_of(source: str) -> Path:
 
 
 def _hint(name: str) -> str:
+    """What somebody may have meant who names no file, and wrote no path either."""
     from difflib import get_close_matches
 
     from .catalogue import CATALOGUE
 
-    close = get_close_matches(name, CATALOGUE, n=1, cutoff=0.8)
-    return f". The catalogue has a model of the name {close[0]!r}" if close else ""
+    if len(name) > _LONGEST_NAME:
+        return ""
+    if close := get_close_matches(Path(name).name, CATALOGUE, n=1, cutoff=0.8):
+        return f". The catalogue has a model of the name {close[0]!r}"
+    if re.fullmatch(r"[\w-]+", name):  # no path that anybody would write
+        return f"; nor has the catalogue a model of that name. It has {', '.join(CATALOGUE)}"
+    return ""
 
 
 def _bundled(name: str) -> Path:

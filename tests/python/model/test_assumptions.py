@@ -125,6 +125,15 @@ class TestNames:
         assert len(ImageSegmentationModule(Path("selfie-segmentation")).labels) == 4
         assert len(ImageSegmentationModule("selfie-segmentation").labels) == 3
 
+    def test_one_that_there_is_not(self) -> None:
+        with pytest.raises(
+            etseg.FileMissingError, match=r"no such file: 'unet'; nor has .* It has"
+        ):
+            ImageSegmentationModule("unet")
+        with pytest.raises(etseg.FileMissingError) as caught:
+            ImageSegmentationModule("unet.pte")
+        assert str(caught.value) == "no such file: 'unet.pte'"
+
     @pytest.mark.parametrize("name", ["selfie-segmentatoin", "selfie_segmentation"])
     def test_one_that_is_nearly_right(self, name: str) -> None:
         with pytest.raises(etseg.FileMissingError, match="the name 'selfie-segmentation'"):

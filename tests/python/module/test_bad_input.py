@@ -276,11 +276,7 @@ def test_an_object_that_is_no_model(model: Any, module: ImageSegmentationModule)
 MODEL_STRINGS: dict[str, tuple[str, type[etseg.EtsegError], tuple[str, ...]]] = {
     "empty": ("", etseg.InvalidModelSourceError, ("empty", "expected a path")),
     "no such path": ("nowhere.pte", etseg.FileMissingError, ("'nowhere.pte'", "no such file")),
-    "a name": (
-        "selfie-segmentation",
-        etseg.FileMissingError,
-        ("CATALOGUE['selfie-segmentation']",),
-    ),
+    "a name": ("selfie", etseg.FileMissingError, ("'selfie'", "catalogue", "fcn-resnet50")),
     "no such URI": ("file:///nowhere.pte", etseg.FileMissingError, ("nowhere.pte", "no such file")),
     "ftp": ("ftp://host/a.pte", etseg.InvalidModelSourceError, ("'ftp'", "expected a path")),
     "no such bundle": ("bundled:a.pte", etseg.InvalidModelSourceError, ("'a.pte'", "selfie")),
