@@ -6,12 +6,14 @@ Called by vendor.cmake at configure time; README.md in this folder says why each
 
 The copies are named libetseg_*, and every dynamic symbol they define gets the suffix ".etseg".
 The old and new names are written to MAP, in the format of `objcopy --redefine-syms`, for the one
-library of ours that calls them. Needs nothing beyond the standard library.
+library of ours that calls them; but for those of the standard library, which are not called there.
+Needs nothing beyond the standard library.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import struct
 import subprocess
@@ -24,6 +26,10 @@ SUFFIX = ".etseg"
 
 # The linker's own marks for the edges of a library: they are not calls between libraries.
 _EDGES = frozenset({"_init", "_fini", "_edata", "_end", "__bss_start"})
+
+# Instances of the standard library's templates. Our own objects have theirs, of which the linker
+# keeps one by its old name: references to a new one would lead nowhere.
+_STANDARD = re.compile(r"_Z(T[ISVT]|GV)?N?K?S[tabsiod]")
 
 _SHT_DYNSYM = 11
 _STB_GLOBAL = 1
@@ -90,6 +96,11 @@ def private_name(library: str) -> str:
     return f"libetseg_{part or 'executorch'}{dot}{suffix}"
 
 
+def write_mapping(path: Path, names: set[str]) -> None:
+    """Old and new names, as patchelf and objcopy read them."""
+    path.write_text("".join(f"{name} {name}{SUFFIX}\n" for name in sorted(names)))
+
+
 def run(*command: str | Path) -> None:
     subprocess.run([str(word) for word in command], check=True)
 
@@ -103,8 +114,9 @@ def vendor_elf(sources: list[Path], out: Path, args: argparse.Namespace) -> None
         # The Arm libraries define some without a name.
         if symbol.defined and symbol.name and symbol.name not in _EDGES
     }
-    mapping = Path(args.redefine)
-    mapping.write_text("".join(f"{name} {name}{SUFFIX}\n" for name in sorted(defined)))
+    mapping = out / "all-symbols.map"
+    write_mapping(mapping, defined)
+    write_mapping(Path(args.redefine), {name for name in defined if not _STANDARD.match(name)})
 
     for source in sources:
         library = out / names[source.name]
@@ -118,6 +130,7 @@ def vendor_elf(sources: list[Path], out: Path, args: argparse.Namespace) -> None
         run(args.patchelf, *edits, library)
         make_unique_symbols_ordinary(library)
         verify(library, defined)
+    mapping.unlink()
 
 
 def vendor_mach_o(sources: list[Path], out: Path, args: argparse.Namespace) -> None:
