@@ -1,5 +1,5 @@
 // Tasks dealt out to workers: each is run once, by whoever comes to it.
-#include "postprocess/task_shares.h"
+#include "task_shares.h"
 
 #include <atomic>
 #include <cstdint>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -68,6 +69,10 @@ bool can_share_weights();
 // calling thread for one of several. It lives as long as the process.
 const Executor& runtime_executor(int instances);
 
+// Calls work() with the runtime's pool where this process has started one, else with the calling
+// thread alone. Until it returns, set_thread_count() refuses.
+void with_executor(const std::function<void(const Executor&)>& work);
+
 // kThreadPoolError if the runtime's threads belong to a parent process: they did not survive the
 // fork, and any use of the pool would wait for them for ever.
 Status check_runtime_process();
@@ -82,9 +87,9 @@ Status start_threads(int count);
 // How many threads the pool has, the caller's own included; 0 before it is started.
 int thread_count();
 
-// Replaces the pool, or starts it. kInvalidState while any program is loaded: programs keep using
-// the pool they were loaded with, and it would be gone. kInvalidUserInput unless 1 <= count <=
-// kMaxThreads, and if the system does not grant so many: then the pool is as it was.
+// Replaces the pool, or starts it. kInvalidState while any program is loaded or with_executor()
+// runs: they keep using the pool they began with, and it would be gone. kInvalidUserInput unless 1
+// <= count <= kMaxThreads, and if the system does not grant so many: then the pool is as it was.
 // kThreadPoolError.
 Status set_thread_count(int count);
 

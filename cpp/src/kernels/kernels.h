@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/common/isa.h"
+#include "kernels/cutout/cutout_kernels.h"
 #include "kernels/postprocess/postprocess_kernels.h"
 #include "kernels/resize/antialias_kernels.h"
 #include "kernels/resize/bilinear_kernels.h"
@@ -12,6 +13,7 @@ namespace etseg {
 struct Kernels {
   AntialiasKernels antialias;
   BilinearKernels bilinear;
+  CutoutKernels cutout;
   PostprocessKernels postprocess;
 };
 

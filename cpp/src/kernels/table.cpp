@@ -9,6 +9,7 @@ extern const Kernels kKernels;
 const Kernels kKernels = {
     {kLanes, add_segment, blend_rows, shrink_columns, stretch_columns, write_block},
     {kLanes, bilinear_row},
+    {refine},
     {deinterleave, activate, label_interleaved, classify, upsample, exp_of_array},
 };
 

@@ -8,8 +8,8 @@
 
 #include "etseg/postprocess.h"
 #include "kernels/postprocess/postprocess_kernels.h"
-#include "postprocess/task_shares.h"
 #include "postprocess/upsample_plan.h"
+#include "task_shares.h"
 
 namespace etseg {
 

@@ -115,6 +115,13 @@ const Executor& runtime_executor(int instances) {
   return caller;
 }
 
+void with_executor(const std::function<void(const Executor&)>& work) {
+  // In a forked child the mutex may be held for ever, and the pool has no threads.
+  if (thread_count() == 0 || !check_runtime_process().ok()) return work(SerialExecutor());
+  const PoolUser user;
+  work(runtime_executor(1));
+}
+
 void own_runtime() { owner = ::getpid(); }
 
 Status check_runtime_process() {
@@ -151,9 +158,9 @@ Status set_thread_count(int count) {
   }
   const std::lock_guard lock(pool_mutex);
   if (pool_users > 0) {
-    return {Code::kInvalidState, "the number of threads cannot change while a model is loaded (" +
-                                     std::to_string(pool_users) +
-                                     " now); delete() them first, or set it at the start"};
+    return {Code::kInvalidState,
+            "the number of threads cannot change while a model is loaded, or a picture is made (" +
+                std::to_string(pool_users) + " now); delete() them first, or set it at the start"};
   }
   const int before = pool_size;
   if (count == before) return {};

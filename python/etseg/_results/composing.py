@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from etseg import _native
 from etseg._errors import InvalidUserInputError
 from etseg._images.source import source_of
 from etseg._limits import Limits
@@ -19,6 +21,9 @@ from .pictures import Image, rgb_of
 #: A background is blurred in a picture of so many pixels a side, by so many of them.
 _BLUR_SIDE = 512
 _BLUR = 10.0
+
+#: Whose colours what is cut out has where a pixel is of it in part.
+Foreground = Literal["estimate", "image"]
 
 
 def opacity(made: Made, labels: object) -> npt.NDArray[np.uint8]:
@@ -39,7 +44,7 @@ def opacity(made: Made, labels: object) -> npt.NDArray[np.uint8]:
     if plane is None:
         mask = made.image_mask(*_members(made, labels))
         return np.asarray(mask * np.uint8(255), np.uint8)
-    if np.isnan(plane).any():
+    if np.isnan(plane.min()):
         plane = np.nan_to_num(plane, nan=0.0)
     height, width = made.image_size
     if plane.shape != (height, width):
@@ -48,15 +53,26 @@ def opacity(made: Made, labels: object) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(plane, alpha=255.0), np.uint8)  # rounds
 
 
-def cut_out(rgb: Image, opacity: npt.NDArray[np.uint8]) -> Image:
-    """An image (H, W, 3) with its opacity, as (H, W, 4)."""
-    import cv2
+def cut_out(rgb: Image, opacity: npt.NDArray[np.uint8], foreground: object) -> Image:
+    """An image (H, W, 3) with its opacity, as (H, W, 4).
 
-    return np.asarray(cv2.merge([*cv2.split(rgb), opacity]), np.uint8)
+    Args:
+        foreground: a :data:`Foreground`.
+
+    Raises:
+        InvalidUserInputError: it is none.
+    """
+    out = np.empty((*opacity.shape, 4), np.uint8)
+    _native.compose(rgb, opacity, out, _estimates(foreground))
+    return out
 
 
 def on_background(
-    rgb: Image, opacity: npt.NDArray[np.uint8], background: object, bgr: bool = False
+    rgb: Image,
+    opacity: npt.NDArray[np.uint8],
+    background: object,
+    bgr: bool = False,
+    foreground: object = "estimate",
 ) -> Image:
     """What is opaque of an image (H, W, 3), on another background: a new array.
 
@@ -65,22 +81,31 @@ def on_background(
         opacity: (H, W).
         background: "blur", a colour, or an image, which is scaled so that it covers all.
         bgr: whether a background that is an array is blue first.
+        foreground: a :data:`Foreground`.
 
     Raises:
+        InvalidUserInputError: `foreground` is none.
         EtsegError: whatever reading an image raises.
     """
-    import cv2
-
-    weight = opacity.astype(np.float32) * np.float32(1 / 255)
+    estimates = _estimates(foreground)
     if isinstance(background, str) and background == "blur":
         behind = _blurred(rgb, opacity)
     elif (colour := colour_of(background)) is not None:
-        behind = np.broadcast_to(colour, rgb.shape)
+        behind = np.broadcast_to(np.asarray(colour, np.uint8), rgb.shape)
     else:
         pixels = source_of(background, bgr=bgr, limits=Limits()).pixels(None)
         behind = _covering(rgb_of(pixels), rgb.shape[0], rgb.shape[1])
-    behind = np.ascontiguousarray(behind)
-    return np.asarray(cv2.blendLinear(rgb, behind, weight, 1 - weight), np.uint8)
+    out = np.empty_like(rgb)
+    _native.compose(rgb, opacity, out, estimates, behind)
+    return out
+
+
+def _estimates(foreground: object) -> bool:
+    """Whether the foreground's colours are estimated."""
+    if foreground not in get_args(Foreground):
+        expected = " or ".join(map(repr, get_args(Foreground)))
+        raise InvalidUserInputError(f"foreground is {foreground!r}; expected {expected}")
+    return foreground == "estimate"
 
 
 def _members(made: Made, labels: object) -> list[IntEnum]:

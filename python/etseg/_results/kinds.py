@@ -50,10 +50,10 @@ def overlay(
     return picture
 
 
-def cutout(made: Made, label: object, image: object) -> Image:
+def cutout(made: Made, label: object, image: object, foreground: object = "estimate") -> Image:
     """What a result's cutout() does, and raises; red first."""
     opacity = composing.opacity(made, label)
-    return composing.cut_out(made.image_pixels(image), opacity)
+    return composing.cut_out(made.image_pixels(image), opacity, foreground)
 
 
 def mask_of(made: Made, label: object) -> npt.NDArray[np.uint8]:

@@ -109,33 +109,48 @@ class SegmentationResult(Measured):
         return self._made.in_callers_order(picture)
 
     @needs_memory("a picture")
-    def cutout(self, label: Labelled = None, image: object = None) -> Image:
+    def cutout(
+        self,
+        label: Labelled = None,
+        image: object = None,
+        *,
+        foreground: composing.Foreground = "estimate",
+    ) -> Image:
         """Labels cut out of the image: uint8 (H, W, 4), the last the opacity, image-sized.
 
         The opacity is the sum of the labels' probabilities, if their maps were asked for, brought
         to the image's size bilinearly; NaN is 0. Of all but the background, the background's map
         suffices. Else it is 255 where one of the labels is, and 0 elsewhere. Colours are the
-        image's, not multiplied by the opacity.
+        image's, not multiplied by the opacity; where a pixel is neither opaque nor clear, they are
+        what the foreground alone would have, by an estimate, so that no halo of the old background
+        shows on a new one.
 
         Args:
             label: a member, name or index; several of them; or None for all but the background.
             image: as for :meth:`overlay`.
+            foreground: "estimate", or "image" for the image's own colours everywhere.
 
         Raises:
             LabelError: there is no such label.
-            InvalidUserInputError: no image is at hand, or it has another size; or no label is
-                given, and the model has no background.
+            InvalidUserInputError: no image is at hand, or it has another size; no label is given,
+                and the model has no background; or `foreground` is neither.
             FileReadError: the image cannot be read.
         """
-        return self._made.in_callers_order(kinds.cutout(self._made, label, image))
+        return self._made.in_callers_order(kinds.cutout(self._made, label, image, foreground))
 
     @needs_memory("a picture")
     def replace_background(
-        self, background: object, label: Labelled = None, image: object = None
+        self,
+        background: object,
+        label: Labelled = None,
+        image: object = None,
+        *,
+        foreground: composing.Foreground = "estimate",
     ) -> Image:
         """What :meth:`cutout` cuts out, on another background: uint8 (H, W, 3), image-sized.
 
-        A pixel becomes ``opacity * image + (1 - opacity) * background``, rounded.
+        A pixel becomes ``opacity * colour + (1 - opacity) * background``, rounded, the colour
+        being that of the cutout.
 
         Args:
             background: (red, green, blue), "#rrggbb" or a colour's name, such as "white"; "blur"
@@ -144,13 +159,16 @@ class SegmentationResult(Measured):
                 if ``forward`` was told so; three numbers never are.
             label: as for :meth:`cutout`.
             image: as for :meth:`overlay`.
+            foreground: as for :meth:`cutout`.
 
         Raises:
             EtsegError: what :meth:`cutout` raises; or whatever reading the background does.
         """
         opacity = composing.opacity(self._made, label)
         rgb = self._made.image_pixels(image)
-        picture = composing.on_background(rgb, opacity, background, self._made.image.bgr)
+        picture = composing.on_background(
+            rgb, opacity, background, self._made.image.bgr, foreground
+        )
         return self._made.in_callers_order(picture)
 
     @needs_memory("a file of the maps")

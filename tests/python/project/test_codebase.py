@@ -22,10 +22,12 @@ REACHES = {
     "kernels": {"status", "image"},
     "preprocess": BASE | {"kernels"},
     "postprocess": BASE | {"kernels"},
+    "cutout": BASE | {"kernels"},
     "model": {"status", "image"},
     "runtime": BASE | {"model"},
     "segmenter": BASE | {"kernels", "preprocess", "postprocess", "model"},
-    "bindings": BASE | {"kernels", "preprocess", "postprocess", "model", "runtime", "segmenter"},
+    "bindings": BASE
+    | {"kernels", "preprocess", "postprocess", "cutout", "model", "runtime", "segmenter"},
 }
 
 
@@ -104,8 +106,10 @@ def test_every_file_is_in_one_folder_of_the_design() -> None:
     assert folders(sources()) == {
         "include/etseg",
         "src",
+        "src/cutout",
         "src/kernels",
         "src/kernels/common",
+        "src/kernels/cutout",
         "src/kernels/postprocess",
         "src/kernels/resize",
         "src/postprocess",

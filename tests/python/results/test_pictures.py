@@ -145,7 +145,7 @@ class TestCutout:
         """The probability, bilinearly at the image's size, by the slow reference."""
         image = smooth(*size)
         result = module.forward(image, ["G"])
-        cutout = result.cutout("G")
+        cutout = result.cutout("G", foreground="image")
         np.testing.assert_array_equal(cutout[..., :3], image)
         expected = 255 * resize_bilinear(result["G"], *size)
         assert np.abs(cutout[..., 3] - expected).max() <= 0.5 + 1e-3
@@ -253,8 +253,9 @@ class TestReplaceBackground:
         result = module.forward(image, ["G"])
         picture = result.replace_background(colour, "G")
         assert (picture.dtype, picture.shape) == (np.uint8, (*size, 3))
-        opacity = result.cutout("G")[..., 3:] / 255
-        expected = opacity * image + (1 - opacity) * np.array([250, 10, 30])
+        cutout = result.cutout("G")
+        opacity = cutout[..., 3:] / 255
+        expected = opacity * cutout[..., :3] + (1 - opacity) * np.array([250, 10, 30])
         assert np.abs(picture - expected).max() <= 0.5 + 1e-2
 
     def test_names_of_colours(self, module: Any) -> None:
