@@ -7,7 +7,8 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,18 +22,21 @@ from etseg._errors import EtsegError
 from etseg._threads import get_num_threads
 
 from . import _problem, _urls
-from ._admission import Admission, GoneError
-from ._body import Posted, posted
+from ._admission import Admission, GoneError, Left, Room
+from ._body import body_of
 from ._metrics import Metrics
 from ._models import Models
 from ._openapi import description
 from ._pages import page
+from ._posted import posted, takes_time
 from ._problem import ProblemError
 from ._settings import Settings
 from ._work import Encoded, Wish, segment
 
 #: Nobody reads it; what a log shows of a client that left.
 _CLIENT_LEFT = 499
+#: Images that are read by URL at a time: most of it is waiting for others' servers.
+_FETCHES = 8
 
 access = logging.getLogger("etseg.serve.access")
 logger = logging.getLogger("etseg.serve")
@@ -86,7 +90,9 @@ class _Service:
         # One more than instances: it reads and decodes the next image meanwhile.
         self._running = concurrency + 1
         self._metrics = Metrics()
+        self._room = Room(settings.max_held_bytes or 0)
         self._admission: Admission | None = None
+        self._fetching: Admission | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._reloading = asyncio.Lock()
 
@@ -96,8 +102,10 @@ class _Service:
         self._admission = Admission(
             self._running, self._settings.max_waiting, self._settings.deadline
         )
+        self._fetching = Admission(_FETCHES, self._settings.max_waiting, self._settings.deadline)
         self._threads = ThreadPoolExecutor(self._running, thread_name_prefix="etseg.serve")
-        await self._on_thread(self._models.load)
+        async with self._reloading:
+            await self._on_thread(self._models.load)
         try:
             yield
         finally:
@@ -166,28 +174,47 @@ class _Service:
     async def _segmented(self, request: Request) -> tuple[Encoded, str]:
         if self._admission is None:
             raise ProblemError(503, "the service has not started: its lifespan was not run")
-        sent = await posted(request, self._settings.max_body_bytes, self._settings.body_seconds)
-        wish = Wish.of(sent.options, request.headers.get("accept", ""))
-        name, module = self._models.get(sent.options.get("model"))
-        gone = asyncio.Event()
-        watcher = asyncio.ensure_future(_watch(request, gone))
-        try:
-            async with self._admission.turn(gone):
-                self._count()
-                image = await self._image(sent)
-                return await self._on_thread(partial(segment, name, module, image, wish)), name
-        finally:
-            watcher.cancel()
-            self._count()
+        self._admission.look()
+        with self._room.share() as take:
+            settings, headers = self._settings, request.headers
+            start = time.perf_counter_ns()
+            body = await body_of(request, settings.max_body_bytes, settings.body_seconds, take)
+            kind = headers.get("content-type", "")
+            read = partial(posted, body, kind, request.query_params)
+            sent = await asyncio.to_thread(read) if takes_time(body, kind) else read()
+            wish = Wish.of(sent.options, headers.get("accept", ""))
+            name, module = self._models.get(sent.options.get("model"))
+            left = partial(_left, request)
+            image = sent.image
+            if sent.url is not None:
+                image = await self._fetched(sent.url, left)
+                take(len(image))
+            there = time.perf_counter_ns()
+            async with self._counted_turn(left):
+                begin = time.perf_counter_ns()
+                encoded = await self._on_thread(partial(segment, name, module, image, wish))
+        stages = {"body": there - start, "wait": begin - there, **encoded.stages}
+        return replace(encoded, stages=stages), name
 
-    async def _image(self, sent: Posted) -> bytes:
-        if sent.url is None:
-            return sent.image
-        if not self._settings.allow_urls:
-            raise ProblemError(403, "this service takes no URLs; send the image itself")
+    async def _fetched(self, url: str, left: Left) -> bytes:
+        """An image by URL. Others' turns are not for waiting for somebody's server."""
         settings = self._settings
-        read = partial(_urls.read, sent.url, settings.max_body_bytes, settings.body_seconds)
-        return await asyncio.to_thread(read)
+        if not settings.allow_urls:
+            raise ProblemError(403, "this service takes no URLs; send the image itself")
+        assert self._fetching is not None
+        async with self._fetching.turn(left):
+            read = partial(_urls.read, url, settings.max_body_bytes, settings.body_seconds)
+            return await asyncio.to_thread(read)
+
+    @asynccontextmanager
+    async def _counted_turn(self, left: Left) -> AsyncIterator[None]:
+        assert self._admission is not None
+        try:
+            async with self._admission.turn(left):
+                self._count()
+                yield
+        finally:
+            self._count()
 
     async def _on_thread(self, work: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -198,11 +225,7 @@ class _Service:
         self._metrics.running.set(self._admission.running)
 
 
-async def _watch(request: Request, gone: asyncio.Event) -> None:
-    """Sets `gone` when the client leaves. The body has been read: nothing else comes."""
-    with suppress(asyncio.CancelledError):
-        while True:
-            message = await request.receive()
-            if message["type"] == "http.disconnect":
-                gone.set()
-                return
+async def _left(request: Request) -> None:
+    """Until the client has left. The body has been read: nothing else comes."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any
 
 from etseg._native import __version__
@@ -10,57 +12,51 @@ from etseg._native import __version__
 from ._settings import Settings
 from ._work import ENCODERS
 
-_NUMBER = {"type": "number"}
 _INTEGER = {"type": "integer"}
 _STRING = {"type": "string"}
-_SIZE = {"type": "object", "properties": {"height": _INTEGER, "width": _INTEGER}}
-
-_RESULT = {
+_EXAMPLE = {
+    "schema": 1,
+    "image": None,
+    "model": "selfie-segmentation",
+    "width": 512,
+    "height": 512,
+    "map_width": 512,
+    "map_height": 512,
+    "labels": [
+        {
+            "label": "SELFIE",
+            "index": 0,
+            "pixels": 144179,
+            "share": 0.55,
+            "mean_probability": None,
+            "box": [0, 5, 512, 512],
+            "rle": None,
+        }
+    ],
+    "timings_ms": {
+        "decode": 1.2, "preprocess": 0.1, "inference": 2.2, "postprocess": 0.3, "total": 3.8,
+    },
+}  # fmt: skip
+_MODELS = {
     "type": "object",
     "properties": {
-        "model": _STRING,
-        "size": {**_SIZE, "description": "of the image, upright"},
-        "labels": {
+        "models": {
             "type": "array",
-            "description": "those that some pixel of the image has",
             "items": {
                 "type": "object",
                 "properties": {
-                    "label": _STRING,
-                    "index": {**_INTEGER, "description": "the value in masks"},
-                    "pixels": _INTEGER,
-                    "share": {**_NUMBER, "description": "of all pixels, 0..1"},
-                    "box": {
+                    "name": _STRING,
+                    "input_size": {
                         "type": "array",
                         "items": _INTEGER,
-                        "description": "x0, y0, x1, y1, half-open",
+                        "description": "height, width",
                     },
-                    "rle": {
-                        "type": "object",
-                        "description": "COCO's run lengths, with rle=true",
-                        "properties": {
-                            "size": {"type": "array", "items": _INTEGER},
-                            "counts": _STRING,
-                        },
-                    },
+                    "labels": {"type": "array", "items": _STRING},
+                    "licence": {"type": ["string", "null"]},
+                    "in_catalogue": {"type": "boolean"},
                 },
             },
-        },
-        "timings_ms": {"type": "object", "additionalProperties": _NUMBER},
-    },
-    "example": {
-        "model": "selfie-segmentation",
-        "size": {"height": 4, "width": 4},
-        "labels": [
-            {
-                "label": "SELFIE",
-                "index": 0,
-                "pixels": 144179,
-                "share": 0.55,
-                "box": [0, 5, 512, 512],
-            }
-        ],
-        "timings_ms": {"decode": 1.2, "preprocess": 0.1, "inference": 2.2, "postprocess": 0.3},
+        }
     },
 }
 _PROBLEM = {
@@ -111,12 +107,14 @@ def description(models: Sequence[str], settings: Settings) -> dict[str, Any]:
                         "image": {**_STRING, "description": "base64, or a data URI"},
                         "url": {**_STRING, "description": "instead, where it is allowed"},
                     },
-                }
+                },
+                "example": {"url": "https://example.org/photo.jpg", "rle": True},
             },
         },
     }
     answers: dict[str, Any] = {media: {"schema": image} for media, _ in ENCODERS.values()}
-    answers["application/json"] = {"schema": _RESULT}
+    result = {"$ref": "#/components/schemas/result"}
+    answers["application/json"] = {"schema": result, "example": _EXAMPLE}
     return {
         "openapi": "3.1.0",
         "info": {"title": "etseg", "version": __version__, "description": "Semantic segmentation"},
@@ -135,7 +133,12 @@ def description(models: Sequence[str], settings: Settings) -> dict[str, Any]:
             "/v1/models": {
                 "get": {
                     "summary": "The models that there are",
-                    "responses": {"200": {"description": "name, input size, labels, licence"}},
+                    "responses": {
+                        "200": {
+                            "description": "name, input size, labels, licence",
+                            "content": {"application/json": {"schema": _MODELS}},
+                        }
+                    },
                 }
             },
             **{
@@ -147,7 +150,17 @@ def description(models: Sequence[str], settings: Settings) -> dict[str, Any]:
                 )
             },
         },
+        "components": {"schemas": _schemas()},
     }
+
+
+def _schemas() -> dict[str, Any]:
+    """What a result is, as docs/json.md describes it, and what that is made of."""
+    file = resources.files("etseg._results") / "result.schema.json"
+    text = file.read_text(encoding="utf-8").replace("#/$defs/", "#/components/schemas/")
+    result: dict[str, Any] = json.loads(text)
+    del result["$schema"]
+    return {**result.pop("$defs"), "result": result}
 
 
 def _parameters(models: Sequence[str]) -> list[dict[str, Any]]:

@@ -16,20 +16,19 @@ from functools import partial
 from typing import Any
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.supervisors import Multiprocess
 
 from etseg._errors import InvalidConfigError
 from etseg._threads import get_num_threads, set_num_threads
 
 from ._app import create_app
+from ._protocol import Protocol
 from ._settings import Settings
 
 #: How the settings come to workers, which are processes of their own.
 _SETTINGS = "_ETSEG_SERVE_SETTINGS"
-#: In which the head of a request has to arrive, in seconds.
-HEAD_SECONDS = float(os.environ.get("_ETSEG_SERVE_HEAD_SECONDS", "10"))  # less in tests
 #: What runs when the server is told to end is waited for so long.
 _GRACE = 30
 #: In which a worker has to load its models, or answer its supervisor, in seconds.
@@ -71,11 +70,10 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
             return
         with tempfile.TemporaryDirectory(prefix="etseg-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            # Its answer to SIGHUP are new workers, one after the other. Who comes before they
-            # have loaded waits in the socket's queue.
+            # Who comes before the workers have loaded waits in the socket's queue.
             listener.listen(config.backlog)
             say()
-            Multiprocess(config, [listener]).run()
+            _Supervisor(config, [listener]).run()
 
 
 class _Server(uvicorn.Server):
@@ -89,6 +87,26 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._say()
+
+
+class _Supervisor(Multiprocess):
+    """Has its workers load anew, where uvicorn would put others in their place.
+
+    A worker that ends closes connections on which nothing is under way, and a client may just then
+    have sent its next request.
+    """
+
+    def handle_hup(self) -> None:
+        for process in self.processes:
+            # Before it is ready, the signal may end it. One that has ended is replaced anyway.
+            if process.wait_until_ready(_START, self.should_exit) and process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
+
+    def keep_subprocess_alive(self) -> None:
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -118,57 +136,27 @@ def of_environment() -> Starlette:
         set_num_threads(settings.concurrency or max(1, get_num_threads() // workers))
     app = create_app(settings)
     inner = app.router.lifespan_context
+    reloads: set[asyncio.Future[None]] = set()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[Any]:
+        if hasattr(signal, "SIGHUP"):
+            # While the models are being loaded it means that they are to be, once more, after that.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, app, reloads)
         async with inner(app) as state:
-            if workers == 1 and hasattr(signal, "SIGHUP"):
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, app)
             yield state
 
     app.router.lifespan_context = lifespan
     return app
 
 
-def _reload(app: Starlette) -> None:
+def _reload(app: Starlette, reloads: set[asyncio.Future[None]]) -> None:
     async def work() -> None:
         try:
             await app.state.service.reload()
         except Exception:
             logging.getLogger("etseg.serve").exception("the models stay as they were")
 
-    app.state.reloading = asyncio.ensure_future(work())
-
-
-class Protocol(H11Protocol):
-    """Closes a connection whose request does not come: uvicorn waits for ever for its head."""
-
-    _head: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._expect_a_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._forget()
-        elif self._head is None and not self.transport.is_closing():
-            self._expect_a_head()  # the first bytes of another request
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
-        super().connection_lost(exc)
-
-    def _expect_a_head(self) -> None:
-        self._head = self.loop.call_later(HEAD_SECONDS, self._too_late)
-
-    def _forget(self) -> None:
-        if self._head is not None:
-            self._head.cancel()
-            self._head = None
-
-    def _too_late(self) -> None:
-        self._head = None
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
+    reload = asyncio.ensure_future(work())
+    reloads.add(reload)  # or nobody would hold it
+    reload.add_done_callback(reloads.discard)

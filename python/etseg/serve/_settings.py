@@ -25,6 +25,9 @@ class Settings:
         max_waiting: how many requests may wait for their turn; the next ones get 503.
         deadline: seconds that a request may wait for its turn; then it gets 503, uncomputed.
         max_body_bytes: of a request.
+        max_held_bytes: of all bodies that are there at a time, from their first byte to the answer;
+            the next ones get 503. None for eight times `max_body_bytes`. A form or JSON takes two
+            to three times its bytes while it is read.
         body_seconds: in which a body has to arrive, whatever its size.
         max_pixels: of an image, told from its header before it is decoded.
         allow_urls: whether an image may be named by a URL. Only addresses that are public are
@@ -42,6 +45,7 @@ class Settings:
     max_waiting: int = 64
     deadline: float = 10.0
     max_body_bytes: int = 32 << 20
+    max_held_bytes: int | None = None
     body_seconds: float = 30.0
     max_pixels: int = 50_000_000
     allow_urls: bool = False
@@ -50,9 +54,12 @@ class Settings:
         object.__setattr__(self, "models", tuple(as_spec(model) for model in self.models))
         if not self.models:
             raise InvalidConfigError("models is empty; a service needs one at least")
+        if self.max_held_bytes is None:
+            object.__setattr__(self, "max_held_bytes", 8 * self.max_body_bytes)
         for name, least in (
             ("max_waiting", 0),
             ("max_body_bytes", 1),
+            ("max_held_bytes", self.max_body_bytes),
             ("max_pixels", 1),
         ):
             value = getattr(self, name)

@@ -100,31 +100,8 @@ def segment(name: str, module: ImageSegmentationModule, image: bytes, wish: Wish
 
 
 def _json(name: str, result: SegmentationResult, wish: Wish) -> bytes:
-    height, width = result.image_size
-    areas, boxes = result.areas(), result.boxes()
-    wanted = [m for m in boxes if not wish.classes or _name(m) in wish.classes]
-    labels: list[dict[str, Any]] = []
-    for member in wanted:
-        entry: dict[str, Any] = {
-            "label": _name(member),
-            "index": int(member),
-            "pixels": areas[member].pixels,
-            "share": areas[member].share,
-            "box": list(boxes[member]),
-        }
-        if wish.rle:
-            entry["rle"] = result.to_coco_rle(member)
-        labels.append(entry)
-    timings = result.timings
-    content = {
-        "model": name,
-        "size": {"height": height, "width": width},
-        "labels": labels,
-        "timings_ms": {
-            stage: round(getattr(timings, stage) / 1e6, 3)
-            for stage in ("decode", "preprocess", "inference", "postprocess", "total")
-        },
-    }
+    content = result.to_dict(wish.classes or None, rle=wish.rle)
+    content["model"] = name  # as it is asked for here
     if wish.mask:
         content["mask_png"] = base64.b64encode(_mask(name, result, wish)).decode()
     return json.dumps(content, allow_nan=False).encode()
@@ -171,25 +148,31 @@ def _is_true(name: str, options: Mapping[str, str]) -> bool:
     return value in ("true", "1")
 
 
-def _name(member: Any) -> str:
-    return str(member.name)
-
-
 def _name_of_key(key: Any) -> str:
     return str(getattr(key, "name", key))
 
 
 def _accepted(accept: str) -> str:
-    """The output for the first media type that can be had.
+    """The output for the media type that is wanted most, of those that can be had.
 
     Raises:
         ProblemError: 406: there is none.
     """
-    for entry in accept.split(",") if accept else ["*/*"]:
-        kind = entry.partition(";")[0].strip().lower()
-        if kind in _BY_TYPE:
-            return _BY_TYPE[kind]
-    raise ProblemError(406, f"cannot answer with {accept!r}; there are {sorted(_BY_TYPE)}")
+    entries = [_wanted(entry) for entry in accept.split(",")] if accept else [("*/*", 1.0)]
+    known = [(kind, quality) for kind, quality in entries if kind in _BY_TYPE and quality > 0]
+    if not known:
+        raise ProblemError(406, f"cannot answer with {accept!r}; there are {sorted(_BY_TYPE)}")
+    return _BY_TYPE[max(known, key=lambda entry: entry[1])[0]]  # of equals the first
+
+
+def _wanted(entry: str) -> tuple[str, float]:
+    """A media type, and its q."""
+    kind, *parameters = (part.strip().lower() for part in entry.split(";"))
+    quality = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
+    try:
+        return kind, float(quality)
+    except ValueError:
+        return kind, 0.0
 
 
 ENCODERS: dict[str, tuple[str, Callable[[str, SegmentationResult, Wish], bytes]]] = {

@@ -1,4 +1,4 @@
-"""A result as data: dicts, JSON, rows; and that docs/result.schema.json describes them."""
+"""A result as data: dicts, JSON, rows; and that result.schema.json describes them."""
 
 from __future__ import annotations
 

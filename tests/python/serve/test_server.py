@@ -6,13 +6,13 @@ import json
 import re
 import signal
 import socket
-import subprocess
 import sys
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from children import PATIENCE
+from children import PATIENCE, finished
 from programs import program
 from servers import ENDED, served
 
@@ -67,22 +67,39 @@ def test_broken_requests_are_answered_or_closed(sent: bytes, photo_path: Path) -
         assert server.post(photo_path.read_bytes())[0] == 200
 
 
-def test_sighup_loads_the_models_anew(tmp_path: Path, photo_path: Path) -> None:
+def asked(connection: HTTPConnection) -> bytes:
+    """Whether it is there, on a connection that stays open."""
+    connection.request("GET", "/healthz")
+    return connection.getresponse().read()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sighup_loads_the_models_anew(tmp_path: Path, photo_path: Path, workers: int) -> None:
+    """Of each worker in its place: a connection that was open stays so."""
     model = tmp_path / "model.pte"
     model.write_bytes(program("logits_c3").read_bytes())
-    with served("--model", model) as server:
+    with served("--model", model, "--workers", workers) as server:
         query = "?output=json"
         before = json.loads(server.post(photo_path.read_bytes(), query)[1])
         assert {entry["label"] for entry in before["labels"]} <= {"CLASS_0", "CLASS_1", "CLASS_2"}
+        kept = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+        kept.connect()
+        connection = kept.sock
+        assert asked(kept) == b"ok\n"
         replacement = tmp_path / "new.pte"
         replacement.write_bytes(program("sigmoid_c1").read_bytes())
         replacement.replace(model)
         server.process.send_signal(signal.SIGHUP)
         assert server.process.stderr is not None
+        said = 0
         for line in server.process.stderr:  # says so, and every request meanwhile was answered
             assert server.post(photo_path.read_bytes(), query)[0] == 200
-            if "models loaded anew" in line:
+            said += "models loaded anew" in line
+            if said == workers:
                 break
+        assert asked(kept) == b"ok\n"
+        assert kept.sock is connection
+        kept.close()
         after = json.loads(server.post(photo_path.read_bytes(), query)[1])
         assert {entry["label"] for entry in after["labels"]} <= {"SELFIE", "BACKGROUND", "PERSON"}
 
@@ -111,7 +128,10 @@ def test_an_access_log_of_one_line_a_request(photo_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         _, text = server.process.communicate(timeout=PATIENCE)
     lines = [line for line in text.splitlines() if "POST /v1/segment" in line]
-    assert re.search(r" 200 [\d.]+ ms model=selfie-segmentation decode=[\d.]+ .*encode=", lines[0])
+    assert re.search(
+        r" 200 [\d.]+ ms model=selfie-segmentation body=[\d.]+ wait=[\d.]+ decode=[\d.]+ .*encode=",
+        lines[0],
+    )
     assert re.search(r" 400 [\d.]+ ms model=- *$", lines[1])
     assert len(lines) == 2
 
@@ -120,14 +140,8 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = subprocess.run(
-            [sys.executable, "-m", "etseg", "serve", "--port", str(taken.getsockname()[1])],
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            cwd=tmp_path,
-            check=False,
-        )
+        port = taken.getsockname()[1]
+        done = finished(sys.executable, "-m", "etseg", "serve", "--port", port, cwd=tmp_path)
     assert done.returncode == 1
     assert "Error: cannot listen on 127.0.0.1" in done.stderr
     assert "Traceback" not in done.stderr

@@ -6,8 +6,11 @@ import asyncio
 import base64
 import io
 import json
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from etseg.serve._admission import Admission, GoneError
 from etseg.serve._problem import ProblemError
 from http_server import Fault, Server
 from programs import program
+from result_schema import check_record
 
 PATIENCE = 60
 
@@ -57,6 +61,12 @@ def expected(photo_path: Path) -> etseg.SegmentationResult:
         return module.forward(photo_path.read_bytes(), ["SELFIE"], resize=True)
 
 
+def timeless(record: dict[str, Any]) -> dict[str, Any]:
+    """All but what differs from one time to the next, and probabilities of maps not asked for."""
+    labels = [{**entry, "mean_probability": None} for entry in record["labels"]]
+    return {**record, "labels": labels, "timings_ms": list(record["timings_ms"])}
+
+
 def picture(data: bytes) -> Any:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
 
@@ -77,12 +87,8 @@ def test_an_image_in_each_way(
     assert answer.status_code == 200, answer.text
     content = answer.json()
     assert content["model"] == "selfie-segmentation"
-    assert content["size"] == {"height": 512, "width": 512}
-    areas, boxes = expected.areas(), expected.boxes()
-    assert [(e["index"], e["pixels"], e["box"], e["rle"]) for e in content["labels"]] == [
-        (int(m), areas[m].pixels, list(boxes[m]), expected.to_coco_rle(m))
-        for m in expected.present_labels()
-    ]
+    check_record(content)
+    assert timeless(content) == timeless({**expected.to_dict(), "image": None})
 
 
 def test_each_output(
@@ -112,6 +118,8 @@ def test_each_output(
     [
         ("application/json", "application/json"),
         ("image/webp, image/png;q=0.9", "image/png"),
+        ("application/json;q=0.5, image/png;q=0.9, application/x-npz;q=no", "image/png"),
+        ("image/png;q=0, */*;q=0.1", "application/json"),
         ("application/x-npz", "application/x-npz"),
         ("*/*", "application/json"),
     ],
@@ -136,6 +144,26 @@ def test_models_and_the_rest(client: TestClient, photo_path: Path) -> None:
     assert described["openapi"].startswith("3.1")
     parameters = described["paths"]["/v1/segment"]["post"]["parameters"]
     assert parameters[0]["schema"]["enum"] == names
+    json_of = described["paths"]["/v1/segment"]["post"]["responses"]["200"]["content"]
+    check_record(json_of["application/json"]["example"])
+
+
+def test_every_reference_of_the_description_is_there(client: TestClient) -> None:
+    text = client.get("/openapi.json").text
+    described = json.loads(text)
+    for name in re.findall(r'"\$ref":"([^"]*)"', text):
+        place = described
+        for step in name.removeprefix("#/").split("/"):
+            place = place[step]
+
+
+def test_classes_are_listed_whether_they_are_there_or_not(
+    client: TestClient, photo_path: Path
+) -> None:
+    answer = client.post(
+        "/v1/segment", content=photo_path.read_bytes(), params={"classes": "BACKGROUND"}
+    )
+    assert [entry["label"] for entry in answer.json()["labels"]] == ["BACKGROUND"]
 
 
 @pytest.mark.parametrize(
@@ -176,8 +204,6 @@ def test_models_and_the_rest(client: TestClient, photo_path: Path) -> None:
     ],
 )
 def test_refusals(client: TestClient, sent: dict[str, Any], status: int, detail: str) -> None:
-    import re
-
     answer = client.post("/v1/segment", **sent)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -263,7 +289,7 @@ def run(work: Callable[[], Any]) -> Any:
 def test_no_more_than_the_queue_holds() -> None:
     async def work() -> None:
         admission = Admission(running=1, waiting=1, deadline=PATIENCE)
-        never, leave, inside = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        leave, inside = asyncio.Event(), asyncio.Event()
 
         async def visit() -> None:
             async with admission.turn(never):
@@ -292,11 +318,11 @@ def test_one_that_leaves_the_queue_takes_no_place(how: str) -> None:
     async def work() -> None:
         deadline = 0.001 if how == "deadline" else PATIENCE
         admission = Admission(running=1, waiting=9, deadline=deadline)
-        never, gone = asyncio.Event(), asyncio.Event()
+        gone = asyncio.Event()
         async with admission.turn(never):
 
             async def visit() -> None:
-                async with admission.turn(gone):
+                async with admission.turn(gone.wait):
                     pytest.fail("it is not its turn")
 
             visitor = asyncio.ensure_future(visit())
@@ -348,12 +374,7 @@ def test_a_client_that_left_while_it_waited_is_not_computed(
         async def send(message: Any) -> None:
             sent.append(message)
 
-        scope = {
-            "type": "http", "method": "POST", "path": "/v1/segment", "raw_path": b"/v1/segment",
-            "query_string": b"", "headers": [], "http_version": "1.1", "scheme": "http",
-            "root_path": "", "server": ("test", 80), "client": ("test", 1),
-        }  # fmt: skip
-        await app(scope, receive, send)
+        await app(scope_of_a_post(), receive, send)
         return sent
 
     async def work() -> None:
@@ -377,28 +398,119 @@ def test_a_client_that_left_while_it_waited_is_not_computed(
     assert len(computed) == 2
 
 
-def test_a_body_that_drips_is_not_waited_for() -> None:
-    app = create_app(Settings(concurrency=1, body_seconds=0.01))
-    sent: list[Any] = []
+async def never() -> Any:
+    """A message that does not come."""
+    await asyncio.Event().wait()
 
-    async def receive() -> Any:
-        await asyncio.Event().wait()  # never
+
+def scope_of_a_post(**headers: str) -> dict[str, Any]:
+    """A request at the level of ASGI."""
+    given = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
+    return {
+        "type": "http", "method": "POST", "path": "/v1/segment", "raw_path": b"/v1/segment",
+        "query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": "",
+        "server": ("test", 80), "client": ("test", 1), "headers": given,
+    }  # fmt: skip
+
+
+async def ignored(_message: Any) -> None:
+    """Where an answer goes that nobody looks at."""
+
+
+async def asked(
+    app: Starlette, receive: Callable[[], Awaitable[Any]], **headers: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an application that runs answers at the level of ASGI: its start, and its problem."""
+    sent: list[Any] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
+    await app(scope_of_a_post(**headers), receive, send)
+    return sent[0], json.loads(sent[1]["body"])
+
+
+def test_a_body_that_drips_is_not_waited_for() -> None:
+    app = create_app(Settings(concurrency=1, body_seconds=0.01))
+
     async def work() -> None:
-        scope = {
-            "type": "http", "method": "POST", "path": "/v1/segment", "raw_path": b"/v1/segment",
-            "query_string": b"", "headers": [(b"content-length", b"100")], "http_version": "1.1",
-            "scheme": "http", "root_path": "", "server": ("test", 80), "client": ("test", 1),
-        }  # fmt: skip
         async with app.router.lifespan_context(app):
-            await app(scope, receive, send)
+            start, _ = await asked(app, never, content_length="100")
+            assert start["status"] == 408
+            assert (b"connection", b"close") in start["headers"]
 
     run(work)
-    assert sent[0]["status"] == 408
-    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+def test_no_body_is_read_where_the_queue_is_full() -> None:
+    """It is refused by its head: there is no message of its body to come."""
+    app = create_app(Settings(concurrency=1, max_waiting=0))
+
+    async def work() -> None:
+        async with app.router.lifespan_context(app), AsyncExitStack() as full:
+            for _ in range(2):  # one instance, and the next image
+                await full.enter_async_context(app.state.service._admission.turn(never))
+            start, problem = await asked(app, never, content_length="100")
+            assert start["status"] == 503
+            assert b"retry-after" in dict(start["headers"])
+            assert "wait already" in problem["detail"]
+
+    run(work)
+
+
+def test_all_bodies_together_have_bounds() -> None:
+    """One that is half there takes the room of another, and gives it back when its client goes."""
+    app = create_app(Settings(concurrency=1, max_body_bytes=100, max_held_bytes=100))
+
+    async def work() -> None:
+        gone = asyncio.Event()
+        half = iter([{"type": "http.request", "body": bytes(60), "more_body": True}])
+        there = asyncio.Event()
+
+        async def stops() -> Any:
+            for message in half:
+                return message
+            there.set()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def whole() -> Any:
+            return {"type": "http.request", "body": bytes(60), "more_body": False}
+
+        async with app.router.lifespan_context(app):
+            first = asyncio.ensure_future(app(scope_of_a_post(), stops, ignored))
+            await there.wait()
+            start, problem = await asked(app, whole)
+            assert (start["status"], "too many bodies" in problem["detail"]) == (503, True)
+            gone.set()
+            await first
+            start, _ = await asked(app, whole)
+            assert start["status"] == 422  # it is no image, and was read
+
+    run(work)
+
+
+def test_a_url_that_is_waited_for_is_nobodys_turn(
+    photo_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_for, let_go = threading.Event(), threading.Event()
+
+    def read(*_: object) -> bytes:
+        asked_for.set()
+        assert let_go.wait(PATIENCE)
+        return photo_path.read_bytes()
+
+    monkeypatch.setattr(_urls, "read", read)
+    app = create_app(Settings(concurrency=1, allow_urls=True))
+    with TestClient(app) as client, ThreadPoolExecutor(4) as threads:
+        fetched = [
+            threads.submit(client.post, "/v1/segment", json={"url": "http://example.org/a.jpg"})
+            for _ in range(4)  # more than there are places
+        ]
+        assert asked_for.wait(PATIENCE)
+        assert client.post("/v1/segment", content=photo_path.read_bytes()).status_code == 200
+        let_go.set()
+        assert [answer.result(PATIENCE).status_code for answer in fetched] == 4 * [200]
 
 
 # ---- Images by URL

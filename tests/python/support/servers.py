@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -12,11 +11,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
-from children import PATIENCE
+import pytest
+
+from children import PATIENCE, started
 
 #: How a process ends that SIGTERM ended: in peace, or as shells say it.
 ENDED = (0, 128 + signal.SIGTERM, -signal.SIGTERM)
+
+
+class Uses(NamedTuple):
+    """What a process has: threads, open files, MB of memory."""
+
+    threads: int
+    files: int
+    resident: float
 
 
 class Served:
@@ -36,9 +47,20 @@ class Served:
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
-    def connect(self) -> socket.socket:
+    def connect(self, patience: float = PATIENCE) -> socket.socket:
         """A connection of bytes."""
-        return socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        return socket.create_connection(("127.0.0.1", self.port), patience)
+
+    def uses(self) -> Uses:
+        """What it has now."""
+        place = Path(f"/proc/{self.process.pid}")
+        status = dict(
+            line.split(":", 1)
+            for line in (place / "status").read_text().splitlines()
+            if ":" in line
+        )
+        files = len(list((place / "fd").iterdir()))
+        return Uses(int(status["Threads"]), files, int(status["VmRSS"].split()[0]) / 1e3)
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Tells it to end, and how it did."""
@@ -47,23 +69,26 @@ class Served:
 
 
 @contextmanager
-def served(*options: object, **environment: str) -> Iterator[Served]:
-    """`etseg serve` with these options, ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "etseg", "serve", "--port", "0", *map(str, options)],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-        start_new_session=True,
-    )
-    try:
+def served(
+    *options: object, log: Path | None = None, patience: float = PATIENCE, **environment: str
+) -> Iterator[Served]:
+    """`etseg serve` with these options, ready.
+
+    Args:
+        options: of the command.
+        log: where what it says on stderr is written; None for a pipe, which holds only so much.
+        patience: it is ended if it takes longer, in seconds.
+        environment: what differs from ours.
+    """
+    command = [sys.executable, "-m", "etseg", "serve", "--port", "0", *options]
+    if log is not None:
+        command = ["sh", "-c", 'log=$1; shift; exec "$@" 2>"$log"', "sh", log, *command]
+    variables: dict[str, str | None] = {**environment}
+    with started(*command, cwd=None, patience=patience, **variables) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         found = re.search(r"http://[\d.]+:(\d+)", line)
-        assert found, (line, process.stderr and process.stderr.read())
+        if found is None:
+            process.kill()
+            pytest.fail(f"it says {line!r}, and {process.communicate()[1] or log}")
         yield Served(process, int(found[1]))
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
