@@ -12,3 +12,6 @@ for (const table of document.querySelectorAll("article table.docutils")) {
     });
   }
 }
+
+// Code that is wider than the window scrolls by the keyboard too.
+for (const code of document.querySelectorAll("div.highlight pre")) code.tabIndex = 0;
