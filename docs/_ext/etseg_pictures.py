@@ -1,11 +1,10 @@
 """Pictures that the documentation makes when it is built.
 
-Directives, for ``{eval-rst}`` blocks:
+A directive, for ``{eval-rst}`` blocks:
 
 - ``shown:: SCENE``: each line of its content is an expression over ``result``, a result of the
   scene; below what it makes of the photograph stands the expression. ``:photo:`` shows the
-  photograph before; ``:wide:`` puts two beside each other, not three;
-- ``replaced-backgrounds``: what ``examples/replace_background.py`` makes of the tests' photograph.
+  photograph before; ``:wide:`` puts two beside each other, not three.
 
 A scene is a photograph that was segmented by one of the networks in the package, or one whose
 labels another network has found: those lie beside it, as that network does not lie in the
@@ -15,12 +14,9 @@ repository (``pictures/README.md``).
 from __future__ import annotations
 
 import base64
-import subprocess
-import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -34,7 +30,6 @@ from sphinx.util.docutils import SphinxDirective
 import etseg
 
 ROOT = Path(__file__).parents[2]
-REPLACE = ROOT / "docs" / "examples" / "replace_background.py"
 PICTURES = ROOT / "docs" / "pictures"
 PHOTO = ROOT / "tests" / "data" / "astronaut.jpg"
 #: A program of as many channels as DeeplabLabel has labels; what it says is written over.
@@ -67,21 +62,6 @@ class Shown(SphinxDirective):
             value = eval(line, {"result": result, "etseg": etseg, "np": np})
             pictures[line] = picture_of(value, result)
         return [_row_of(pictures, *(["wide"] if "wide" in self.options else []))]
-
-
-class ReplacedBackgrounds(SphinxDirective):
-    def run(self) -> list[nodes.Node]:
-        for path in (PHOTO, REPLACE):
-            self.env.note_dependency(str(path))
-        pictures = {}
-        with TemporaryDirectory() as folder:
-            output = Path(folder, "output.png")
-            for background in ("blur", "#3060c0", "#000000", "#ffffff"):
-                subprocess.run(
-                    [sys.executable, REPLACE, PHOTO, background, "-o", output], check=True
-                )
-                pictures[background] = _read(output)
-        return [_row_of(pictures)]
 
 
 def _files_of(scene: str) -> tuple[Path, ...]:
@@ -136,13 +116,6 @@ def _lines_of(value: Any) -> tuple[list[npt.NDArray[np.int32]], dict[tuple[int, 
     return [np.rint(line).astype(np.int32) for line in lines], {}
 
 
-def _read(path: Path) -> Picture:
-    picture = cv2.imread(str(path))
-    if picture is None:
-        raise OSError(f"{path} is no picture")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def _row_of(pictures: dict[str, Picture], *classes: str) -> nodes.Node:
     row = nodes.container(classes=["pictures", *classes])
     for name, picture in pictures.items():
@@ -167,5 +140,4 @@ def _data_uri(picture: Picture) -> str:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_directive("shown", Shown)
-    app.add_directive("replaced-backgrounds", ReplacedBackgrounds)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,13 +9,12 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from shutil import copyfile
-from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
@@ -34,7 +33,6 @@ if not EXAMPLES.is_dir():
     pytest.skip("needs a checkout", allow_module_level=True)
 
 Picture = npt.NDArray[np.uint8]
-Map = npt.NDArray[np.float32]
 
 
 def run(
@@ -57,110 +55,6 @@ def test_every_example_is_in_the_documentation() -> None:
     for path in EXAMPLES.iterdir():
         if path.suffix in {".py", ".ipynb"}:
             assert f"examples/{path.name}" in page
-
-
-# -- replace_background.py
-
-
-@pytest.fixture(scope="module")
-def person(selfie: etseg.ImageSegmentationModule, astronaut: Picture) -> Map:
-    """The probability of the person, (512, 512)."""
-    return selfie.forward(astronaut, ["SELFIE"], resize=True)["SELFIE"]
-
-
-@pytest.fixture
-def replaced(photo_path: Path, tmp_path: Path) -> Callable[[object], Picture]:
-    """replaced(background): what the example makes of the photo, red first."""
-
-    def replace(background: object) -> Picture:
-        output = tmp_path / "output.png"
-        done = run("replace_background.py", photo_path, background, "-o", output)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-        return np.asarray(Pil.open(output))
-
-    return replace
-
-
-def mean(picture: npt.NDArray[Any], where: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-    return np.asarray(picture[where].astype(float).mean(axis=0))
-
-
-def test_a_colour_behind_the_person(
-    replaced: Callable[[object], Picture], astronaut: Picture, person: Map
-) -> None:
-    picture = replaced("#3060c0")
-    assert (picture[person < 0.09] == (0x30, 0x60, 0xC0)).all()
-    difference = picture.astype(int) - astronaut
-    assert np.abs(difference[person > 0.91]).max() <= 1
-
-
-def test_the_edge_has_no_halo(
-    replaced: Callable[[object], Picture], astronaut: Picture, person: Map
-) -> None:
-    """The wall behind her is brighter than her hair, and would shimmer through on black."""
-    edge = (person > 0.3) & (person < 0.7)
-    edge[150:] = False  # the head
-    hair = (person > 0.98) & cv2.dilate(edge.view(np.uint8), np.ones((15, 15))).view(bool)
-    expected = mean(astronaut, hair)
-    halo = mean(person[..., None] * astronaut, edge) / mean(person, edge)
-    assert (halo > expected + 40).all()
-    shown = mean(replaced("#000000"), edge) / mean(person, edge)
-    assert (np.abs(shown - expected) < (halo - expected) / 2).all()
-
-
-def test_a_picture_behind_the_person(
-    replaced: Callable[[object], Picture], person: Map, tmp_path: Path
-) -> None:
-    """It covers the photo, and is cut where it is too wide, not squeezed."""
-    background = np.zeros((50, 100, 3), np.uint8)
-    background[:, :] = (255, 0, 255)
-    background[:, 20:80] = (10, 200, 30)
-    Pil.fromarray(background).save(tmp_path / "wide.png")
-    picture = replaced(tmp_path / "wide.png")
-    assert picture.shape == (512, 512, 3)
-    assert np.abs(picture[person < 0.05].astype(int) - (10, 200, 30)).max() <= 1
-
-
-def test_its_own_background_blurred(
-    replaced: Callable[[object], Picture], astronaut: Picture, person: Map
-) -> None:
-    picture = replaced("blur")
-    behind = person < 0.05
-    beside = behind & cv2.dilate((person > 0.5).astype(np.uint8), np.ones((21, 21))).view(bool)
-    detail = [
-        np.abs(cv2.Laplacian(p.astype(np.float32), cv2.CV_32F))[behind].mean()
-        for p in (picture, astronaut)
-    ]
-    assert detail[0] < detail[1] / 3
-    # Her orange suit does not bleed into it: a plain blur makes blue 9 darker.
-    assert np.abs(mean(picture, beside) - mean(astronaut, beside)).max() < 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("nowhere.jpg", "blur", "-o", "out.png"), "nowhere.jpg"),
-        (("photo.jpg", "nowhere.jpg", "-o", "out.png"), "nowhere.jpg"),
-        (("text.jpg", "blur", "-o", "out.png"), "text.jpg is no picture"),
-        (("photo.jpg", "blur", "-o", "nowhere/out.png"), "nowhere/out.png"),
-        (("photo.jpg", "blur", "-o", "out.txt"), "OpenCV writes no '.txt' files"),
-    ],
-)
-def test_a_background_that_cannot_be_replaced(
-    arguments: tuple[str, ...],
-    message: str,
-    photo_path: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    copyfile(photo_path, "photo.jpg")
-    Path("text.jpg").write_text("no picture")
-    done = run("replace_background.py", *arguments)
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    assert message in done.stderr.splitlines()[-1]
-    assert not Path("out.png").exists()
 
 
 # -- segment_folder.py
