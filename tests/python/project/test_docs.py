@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -10,10 +11,12 @@ from doctest import ELLIPSIS
 from pathlib import Path
 from shutil import copyfile
 
+import click
 import pytest
 
 import etseg
 from children import PATIENCE, finished
+from etseg._cli import main
 
 pytest.importorskip("sybil", reason="needs sybil, of the test group")
 
@@ -95,6 +98,40 @@ def test_code_runs(
                 run_as_script(str(example.parsed))
             else:
                 example.evaluate()
+
+
+def shell_commands(page: Path) -> list[list[str]]:
+    """The calls of etseg in a page's console blocks, word by word."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = "\n".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL)).splitlines()
+    calls = []
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        for word in ("&&", "|", "docker"):
+            words = words[words.index(word) + 1 :] if word in words else words
+        if "etseg" in words and not words[0].startswith(("pip", "uvicorn")):
+            calls.append(words[words.index("etseg") + 1 :])
+    return [call for call in calls if call]
+
+
+def options_of(call: list[str]) -> tuple[set[str], list[str]]:
+    """Those that the command has, and those that it is given."""
+    command: click.Command = main
+    for word in call:
+        if not isinstance(command, click.Group):
+            break
+        command = command.commands.get(word, command)
+    known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    given = [word.partition("=")[0] for word in call if re.match("-+[a-z]", word)]
+    return known | {"--help", "-h", "--version"}, given
+
+
+def test_the_commands_options_are_there() -> None:
+    calls = [(page, call) for page in PAGES for call in shell_commands(page)]
+    assert len(calls) > 20
+    for page, call in calls:
+        known, given = options_of(call)
+        assert set(given) <= known, (page.name, call)
 
 
 def test_every_public_name_is_in_the_reference() -> None:
