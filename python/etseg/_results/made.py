@@ -88,8 +88,8 @@ class Made:
         chosen: Any = labels if several else [labels]
         return tuple(dict.fromkeys(self.member(label) for label in chosen))
 
-    def indices(self, step: int = 1) -> Map:
-        """ARGMAX, whose values are indices for sure; uint8 where all labels fit.
+    def checked(self, step: int = 1) -> Map:
+        """ARGMAX itself, whose values are indices for sure.
 
         Args:
             step: 2 for every other row and column, and so on.
@@ -105,7 +105,12 @@ class Made:
                 f"ARGMAX holds {low if low < 0 else high}, but indices go from 0 to {count - 1}: "
                 "the array was changed, or its forward failed; run forward again"
             )
-        return plane.astype(np.uint8, copy=False) if count <= 256 else plane
+        return plane
+
+    def indices(self, step: int = 1) -> Map:
+        """The same as uint8 where all labels fit; raises what :meth:`checked` does."""
+        plane = self.checked(step)
+        return plane.astype(np.uint8, copy=False) if len(self.labels) <= 256 else plane
 
     def counts(self, step: int) -> npt.NDArray[np.intp]:
         """How many of the maps' pixels each label has, of every `step`-th row and column."""

@@ -63,7 +63,7 @@ def _labels(
 ) -> list[dict[str, Any]]:
     """An entry for each label, the largest first."""
     areas = areas_of(made)
-    found: Any = boxes_of(made) if boxes else {}
+    found: Any = boxes_of(made, areas) if boxes else {}
     listed = members if members is not None else [one for one in areas if areas[one].pixels]
     return [
         {
