@@ -126,9 +126,9 @@ def _counted(band: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.int64]:
     if count <= _FEW:
         found = [cv2.countNonZero((band == value).view(np.uint8)) for value in range(count)]
         return np.array(found, np.int64)
-    # float32, which is exact up to 2^24: no row of an image is that long.
+    # float32, which is exact up to 2^24: no row of an image is that long. (256, 1) before OpenCV 5.
     histogram = cv2.calcHist([band], [0], None, [256], [0, 256])
-    return histogram[:count, 0].astype(np.int64)
+    return histogram.ravel()[:count].astype(np.int64)
 
 
 def contours(mask: npt.NDArray[np.uint8], simplify: float) -> tuple[Contour, ...]:
