@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Callable, Container
 from contextlib import suppress
@@ -48,7 +47,7 @@ def write_whole(
     target = Path(os.path.realpath(path.parent)) / path.name
     # Not tempfile's: those are private to the user, and the umask, which says what this file's
     # rights are to be, cannot be asked for without changing it, for other threads too.
-    temporary = target.with_name(f".etseg-{secrets.token_hex(8)}")
+    temporary = target.with_name(f".etseg-{os.urandom(8).hex()}")
     try:
         with temporary.open("xb") as file:
             write(file)

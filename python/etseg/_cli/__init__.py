@@ -6,15 +6,8 @@ import click
 
 from etseg import _native
 
-from .batch import batch
 from .common import set_up_streams
-from .doctor import doctor
 from .ending import Commands
-from .export import export
-from .models import models
-from .resources import cache, fetch
-from .segmenting.command import segment
-from .serve import serve
 
 _EPILOG = """\
 Answers go to stdout. Progress and notes go to stderr, and only on a terminal, as
@@ -27,14 +20,26 @@ Completion of commands and options in the shell:
   fish  _ETSEG_COMPLETE=fish_source etseg | source     in config.fish
 """
 
+_MODULES = {
+    "segment": "etseg._cli.segmenting.command",
+    "batch": "etseg._cli.batch",
+    "models": "etseg._cli.models",
+    "export": "etseg._cli.export",
+    "serve": "etseg._cli.serve",
+    "fetch": "etseg._cli.resources",
+    "cache": "etseg._cli.resources",
+    "doctor": "etseg._cli.doctor",
+}
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
+
+@click.group(
+    cls=Commands,
+    modules=_MODULES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EPILOG,
+)
 @click.version_option(_native.__version__, prog_name="etseg")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Semantic image segmentation at native speed."""
     set_up_streams(context)
-
-
-for command in (segment, batch, models, export, serve, fetch, cache, doctor):
-    main.add_command(command)

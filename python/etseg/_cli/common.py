@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -63,6 +62,8 @@ def json_option(what: str) -> Callable[[Any], Any]:
 
 def print_json(value: object) -> None:
     """On one line, and ASCII: whatever reads it, in whatever encoding, reads the same."""
+    import json
+
     click.echo(json.dumps(value, allow_nan=False))
 
 

@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -31,11 +32,27 @@ def status_of(interrupt: KeyboardInterrupt) -> int:
 
 
 class Commands(click.Group):
-    """Commands in the order of their definition. Signals end them all alike."""
+    """Commands in the order of their definition. Signals end them all alike.
+
+    Args:
+        modules: by the command's name, where it is defined under that name: imported when it is
+            asked for. Commands that are added stand behind these.
+        options: what :class:`click.Group` takes.
+    """
+
+    def __init__(self, modules: Mapping[str, str] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._modules = modules or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Not by the alphabet: what most people want stands first."""
-        return list(self.commands)
+        return list(dict.fromkeys([*self._modules, *self.commands]))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of that name, if there is one."""
+        if cmd_name in self._modules and cmd_name not in self.commands:
+            self.add_command(getattr(import_module(self._modules[cmd_name]), cmd_name))
+        return self.commands.get(cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """One line on Ctrl-C and the like, and their status."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -127,4 +126,8 @@ def _real(path: Path) -> Path:
 
 def _folded(name: str) -> str:
     """Equal for what is one name on some file system."""
+    if name.isascii():
+        return name.casefold()
+    import unicodedata
+
     return unicodedata.normalize("NFC", name.casefold())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from urllib.parse import urldefrag
 
@@ -44,13 +43,14 @@ def locate(
         DownloadError: it is not in the cache, and cannot be had.
         FileWriteError: the cache directory cannot be written to.
     """
-    # Imported here: who loads from a path needs neither a lock nor the network.
-    from etseg._download.cache import Entry
     from etseg._download.progress import Progress
 
     progress = Progress(on_progress)
     url = url_of(spec.model_source)
     if url is not None:
+        # Imported here: who loads from a path needs neither a lock nor the network.
+        from etseg._download.cache import Entry
+
         path = Entry.of(url).fetch(url, spec.sha256, progress, limits)
     else:
         path = local_path(spec.model_source)
@@ -144,11 +144,11 @@ def _hint(name: str) -> str:
 
 
 def _bundled(name: str) -> Path:
-    folder = resources.files("etseg") / "_bundled"
-    programs = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".pte"))
+    folder = Path(__file__).parents[1] / "_bundled"
+    programs = sorted(entry.name for entry in folder.iterdir() if entry.suffix == ".pte")
     if name not in programs:
         raise InvalidModelSourceError(f"no program {name!r} is bundled; there are {programs}")
-    return Path(str(folder / name))
+    return folder / name
 
 
 def _check_sha256(path: Path, expected: str) -> None:

@@ -25,7 +25,6 @@ likely a typing mistake. :func:`etseg.export.export` writes it; other exporters 
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -85,12 +84,16 @@ def written(spec: ModelSpec) -> str:
             content[field] = asdict(value) if isinstance(value, LogitsGrid) else value
     if isinstance(spec.labels, type):
         content["labels"] = [member.name for member in LabelSet(spec.labels).members]
+    import json
+
     text = json.dumps(content)
     _parse(text, str(spec.model_source))
     return text
 
 
 def _parse(metadata: str, path: str) -> ModelSpec:
+    import json
+
     try:
         content: Any = json.loads(metadata)
     except ValueError as error:

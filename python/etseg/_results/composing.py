@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from etseg._errors import InvalidUserInputError
 from etseg._images.source import source_of
 from etseg._limits import Limits
 
+from .choices import Foreground
 from .made import Made
 from .palettes import colour_of
 from .pictures import Image, rgb_of
@@ -21,9 +22,6 @@ from .pictures import Image, rgb_of
 #: A background is blurred in a picture of so many pixels a side, by so many of them.
 _BLUR_SIDE = 512
 _BLUR = 10.0
-
-#: Whose colours what is cut out has where a pixel is of it in part.
-Foreground = Literal["estimate", "image"]
 
 
 def opacity(made: Made, labels: object) -> npt.NDArray[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from enum import IntEnum
@@ -14,7 +13,6 @@ import numpy.typing as npt
 from etseg._errors import InvalidUserInputError
 from etseg._labels import ByLabel, Label
 
-from . import records, rle
 from .checks import needs_memory, within
 from .grid import at_size
 from .maps import Maps
@@ -124,6 +122,8 @@ class Measured(Maps):
         Raises:
             LabelError: there is no such label.
         """
+        from . import rle
+
         return rle.encoded(self._made.image_mask(self._made.member(label)))
 
     @needs_memory("a description")
@@ -145,10 +145,14 @@ class Measured(Maps):
             LabelError: there is no such label.
             InvalidUserInputError: ARGMAX was changed, and holds what is no index.
         """
+        from . import records
+
         return records.record_of(self._made, labels, boxes, rle)
 
     def to_json(self, labels: Labelled = None, *, boxes: bool = True, rle: bool = True) -> str:
         """:meth:`to_dict` as a line of JSON, all ASCII."""
+        import json
+
         return json.dumps(self.to_dict(labels, boxes=boxes, rle=rle), allow_nan=False)
 
     @needs_memory("rows")
@@ -167,4 +171,6 @@ class Measured(Maps):
         Raises:
             EtsegError: what :meth:`to_dict` raises.
         """
+        from . import records
+
         return records.rows_of(self._made, labels)

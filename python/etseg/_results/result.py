@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from . import composing, kinds, notebook, saving, showing
 from .checks import needs_memory, within
+from .choices import Foreground, Kind
 from .describing import described
 from .made import Made
 from .maps import remake
@@ -16,6 +16,8 @@ from .pictures import Image
 
 if TYPE_CHECKING:
     from PIL import Image as Pil
+
+    from . import notebook
 
 
 class SegmentationResult(Measured):
@@ -70,6 +72,8 @@ class SegmentationResult(Measured):
             InvalidUserInputError: `palette` is none of those, or ARGMAX was changed.
             LabelError: `palette` names a label that is none.
         """
+        from . import kinds
+
         return self._made.in_callers_order(kinds.picture_of(self._made, "colorize", palette))
 
     @needs_memory("a picture")
@@ -102,6 +106,8 @@ class SegmentationResult(Measured):
             LabelError: `palette` names a label that is none.
             FileReadError: the image cannot be read.
         """
+        from . import kinds
+
         alpha = within("alpha", alpha, 1.0)
         picture = kinds.overlay(
             self._made, image, alpha, palette, outline=bool(outline), legend=bool(legend)
@@ -114,7 +120,7 @@ class SegmentationResult(Measured):
         label: Labelled = None,
         image: object = None,
         *,
-        foreground: composing.Foreground = "estimate",
+        foreground: Foreground = "estimate",
     ) -> Image:
         """Labels cut out of the image: uint8 (H, W, 4), the last the opacity, image-sized.
 
@@ -136,6 +142,8 @@ class SegmentationResult(Measured):
                 and the model has no background; or `foreground` is neither.
             FileReadError: the image cannot be read.
         """
+        from . import kinds
+
         return self._made.in_callers_order(kinds.cutout(self._made, label, image, foreground))
 
     @needs_memory("a picture")
@@ -145,7 +153,7 @@ class SegmentationResult(Measured):
         label: Labelled = None,
         image: object = None,
         *,
-        foreground: composing.Foreground = "estimate",
+        foreground: Foreground = "estimate",
     ) -> Image:
         """What :meth:`cutout` cuts out, on another background: uint8 (H, W, 3), image-sized.
 
@@ -164,6 +172,8 @@ class SegmentationResult(Measured):
         Raises:
             EtsegError: what :meth:`cutout` raises; or whatever reading the background does.
         """
+        from . import composing
+
         opacity = composing.opacity(self._made, label)
         rgb = self._made.image_pixels(image)
         picture = composing.on_background(
@@ -177,7 +187,7 @@ class SegmentationResult(Measured):
         path: str | os.PathLike[str] | BinaryIO,
         palette: Palette = "bright",
         *,
-        kind: saving.Kind | None = None,
+        kind: Kind | None = None,
         label: Labelled = None,
     ) -> None:
         """Writes a file, whole or not at all.
@@ -211,6 +221,8 @@ class SegmentationResult(Measured):
             LabelError: there is no such label.
             FileWriteError: the file cannot be written.
         """
+        from . import saving
+
         saving.save(self._made, path, palette, kind, label)
 
     @needs_memory("a picture")
@@ -233,6 +245,8 @@ class SegmentationResult(Measured):
             InvalidStateError: Pillow is not installed.
             EtsegError: whatever the method of that name raises.
         """
+        from . import showing
+
         return showing.as_pil(self._made, kind, palette, label)
 
     def show(self) -> None:
@@ -244,6 +258,8 @@ class SegmentationResult(Measured):
             InvalidStateError: there is no display, no such program, or Pillow is not installed.
             EtsegError: whatever :meth:`overlay` raises.
         """
+        from . import showing
+
         showing.show(self, self.to_pil)
 
     def __repr__(self) -> str:
@@ -251,13 +267,19 @@ class SegmentationResult(Measured):
 
     def _repr_png_(self) -> bytes | None:
         """For notebooks: a picture of at most 512 pixels a side; None if it cannot be made."""
+        from . import notebook
+
         return notebook.or_nothing(lambda: notebook.png(self._view()))
 
     def _repr_html_(self) -> str | None:
         """For notebooks: the picture with a legend; None if it cannot be made."""
+        from . import notebook
+
         return notebook.or_nothing(lambda: notebook.html(self._view()))
 
     def _view(self) -> notebook.View:
+        from . import notebook
+
         made = self._made
         return notebook.View(
             indices=made.indices(),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +25,6 @@ from .records import record_of
 #: The most that the index of a pixel of a PNG with a palette can tell apart.
 MAX_COLOURS = 256
 
-#: What a result is saved as.
-Kind = Literal["mask", "arrays", "json", "overlay", "colorize", "cutout"]
 #: The endings that a file of each kind may have.
 _ENDINGS: dict[str, tuple[str, ...]] = {
     "mask": (".png",),  # other formats may change the label indices
@@ -55,6 +51,8 @@ def save(made: Made, target: object, palette: object, kind: object, label: objec
         }
         _write_to(target, lambda f: write_npz(f, {"ARGMAX": made.argmax, **arrays, **extra}))
     elif found == "json":
+        import json
+
         text = json.dumps(record_of(made, None, boxes=True, masks=True), allow_nan=False)
         _write_to(target, lambda file: file.write(f"{text}\n".encode()))
     elif found == "mask" and label is None:
@@ -161,6 +159,8 @@ def write_palette_png(
 
 def write_npz(file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Writes arrays under their names, as numpy.savez does; it takes no array named "file"."""
+    import zipfile
+
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:

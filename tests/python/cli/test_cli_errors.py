@@ -134,7 +134,8 @@ def test_hostile_environment(words: list[str], monkeypatch: pytest.MonkeyPatch) 
 def test_every_option_that_takes_a_value_is_tried() -> None:
     """So that the next option is not forgotten."""
     tried = {word for slot in SLOTS.values() for word in slot if word.startswith("-")}
-    segment = main.commands["segment"]
+    segment = main.get_command(click.Context(main), "segment")
+    assert segment is not None
     for option in segment.params:
         if isinstance(option, click.Option) and not option.is_flag:
             assert tried & set(option.opts) or option.name == "threads", option.name

@@ -313,8 +313,9 @@ def test_a_reader_that_goes_away_is_no_error(photos: Path) -> None:
 def every_command(group: click.Group = main, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     """The words of each command."""
     found: list[tuple[str, ...]] = [path]
-    for name, command in group.commands.items():
-        inner = (*path, name)
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command, inner = group.get_command(context, name), (*path, name)
         found += every_command(command, inner) if isinstance(command, click.Group) else [inner]
     return found
 
@@ -332,7 +333,7 @@ def test_help_reads_well(words: tuple[str, ...], tmp_path: Path) -> None:
     assert "..." not in "\n".join(lines[2:]).replace('{"path": ...}', "")
     command: Any = main
     for word in words:
-        command = command.commands[word]
+        command = command.get_command(click.Context(command), word)
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name

@@ -7,6 +7,7 @@ from dataclasses import replace
 from etseg._cli.common import download_bar
 from etseg._cli.values import names_of_labels
 from etseg._model.choosing import as_spec
+from etseg._model.files import locate
 from etseg._model.spec import ModelSpec
 from etseg._module import ImageSegmentationModule
 from etseg._threads import get_num_threads
@@ -20,10 +21,8 @@ def loaded(
     model: ModelSpec | str, name: str, concurrency: int | None, photos: int, quiet: bool
 ) -> ImageSegmentationModule:
     """Ready, with maps of a byte a pixel where that suffices: many are in memory at a time."""
-    from etseg import resources  # as late as in resources.py
-
     with download_bar(name, quiet) as on_progress:
-        path = resources.fetch(model, on_progress)
+        path = locate(as_spec(model), on_progress)
     if concurrency is None:
         concurrency = min(get_num_threads(), photos, _MOST_INSTANCES)
         if concurrency * path.stat().st_size > _MOST_COPIES:

@@ -14,10 +14,8 @@ import click
 
 from etseg._cli.guard import keep_apart, what_is_read
 from etseg._images.endings import IMAGE_ENDINGS
-from etseg._results.encoding import is_photograph
 from etseg._writing import FileId, file_id
 
-from .earlier import leave_out
 from .inputs import STDIO, Photo, Photos
 
 #: The option of each kind of output.
@@ -86,7 +84,11 @@ def plan(photos: Photos, asked: Mapping[str, str | None], others: Sequence[str] 
         why = _wrong_folder(value) if kind in folders else _wrong_file(kind, value)
         if why:
             raise click.BadParameter(f"{value!r} {why}", param_hint=OPTIONS[kind])
-    left_out = leave_out(photos, list(folders.values())) if photos.many else 0
+    left_out = 0
+    if photos.many:
+        from .earlier import leave_out
+
+        left_out = leave_out(photos, list(folders.values()))
     places = [photo.place for photo in photos.found]
     paths = {
         kind: [folders[kind] / name for name in distinct_names(places, kind)]
@@ -99,6 +101,8 @@ def plan(photos: Photos, asked: Mapping[str, str | None], others: Sequence[str] 
     inputs.update((one, STDIO) for photo in photos.found for one in _behind(photo))
     keep_apart(inputs, {OPTIONS[kind]: of_kind for kind, of_kind in paths.items()})
     for path in (path for of_kind in paths.values() for path in of_kind):
+        from etseg._results.encoding import is_photograph
+
         if is_photograph(path):
             raise click.UsageError(
                 f"{str(path)!r} is there already, an image that etseg has not written, and would "

@@ -28,7 +28,6 @@ from .inputs import Photo
 from .outputs import Plan
 from .report import Item
 from .wishes import Wishes
-from .writing import for_stdout, write
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
@@ -144,11 +143,17 @@ class Work:
             for kind, path in written.items():
                 if kind in self._plan.folders:
                     _make_folder(path.parent)
+                from .writing import write
+
                 self._keep.add(write(kind, path, outcome, wishes, self._keep))
-            stdout = self._plan.stdout
+            streamed = None
+            if self._plan.stdout is not None:
+                from .writing import for_stdout
+
+                streamed = for_stdout(self._plan.stdout, outcome, wishes)
             return Item(
                 name,
-                streamed=None if stdout is None else for_stdout(stdout, outcome, wishes),
+                streamed=streamed,
                 record=wishes.record(outcome, name, self._model),
                 written=written,
             )

@@ -10,25 +10,26 @@ their number. PNG, AVIF and PNM, where that cannot be had, are written anew from
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from importlib import import_module
 
-from . import avif, jpeg, jpeg2000, netpbm, plain, png, tiff, webp
 from .header import BadHeader, Header, View, upright_size
 
 __all__ = ["BadHeader", "Header", "View", "is_known", "read_header", "upright_size"]
 
 _SIGNATURE = 16  # bytes, at most
 
-_READERS: tuple[tuple[re.Pattern[bytes], Callable[[View], Header]], ...] = (
-    (re.compile(rb"\xff\xd8\xff"), jpeg.read),
-    (re.compile(png.SIGNATURE), png.read),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), webp.read),
-    (re.compile(rb"BM"), plain.read_bmp),
-    (re.compile(rb"II\*\0|MM\0\*"), tiff.read),
-    (re.compile(rb"GIF8[79]a"), plain.read_gif),
-    (re.compile(rb"....ftyp(?:avif|avis|mif1)", re.DOTALL), avif.read),
-    (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), jpeg2000.read),
-    (re.compile(rb"P[1-6]\s"), netpbm.read),
+#: Of each format, how a file begins; the module that reads its header, imported where there is
+#: one to read; and the function.
+_READERS = (
+    (re.compile(rb"\xff\xd8\xff"), "jpeg", "read"),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "png", "read"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp", "read"),
+    (re.compile(rb"BM"), "plain", "read_bmp"),
+    (re.compile(rb"II\*\0|MM\0\*"), "tiff", "read"),
+    (re.compile(rb"GIF8[79]a"), "plain", "read_gif"),
+    (re.compile(rb"....ftyp(?:avif|avis|mif1)", re.DOTALL), "avif", "read"),
+    (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), "jpeg2000", "read"),
+    (re.compile(rb"P[1-6]\s"), "netpbm", "read"),
 )
 
 
@@ -38,9 +39,10 @@ def read_header(view: View) -> Header | None:
     Raises:
         BadHeader: it is of a known format, but damaged or of a kind that is not read.
     """
-    for pattern, reader in _READERS:
+    for pattern, module, function in _READERS:
         if view.match(pattern, _SIGNATURE):
-            header = reader(view)
+            read = getattr(import_module(f"{__name__}.{module}"), function)
+            header: Header = read(view)
             if header.height <= 0 or header.width <= 0:
                 raise BadHeader
             return header
@@ -49,4 +51,4 @@ def read_header(view: View) -> Header | None:
 
 def is_known(data: memoryview) -> bool:
     """Whether the data begins as one of the formats does."""
-    return any(pattern.match(data[:_SIGNATURE]) for pattern, _ in _READERS)
+    return any(pattern.match(data[:_SIGNATURE]) for pattern, _, _ in _READERS)
