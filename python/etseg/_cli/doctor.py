@@ -32,8 +32,9 @@ Fields of --json:
                        cores (physical), quota (of the cgroup, in CPUs, or
                        null), threads (that follow), reason
   runtime              version, operators (how many), backends (their names)
-  packed_weights       mode (of modules that do not say), folder, shared (whether
-                       they can be), why_not, files, size and limit in bytes
+  packed_weights       mode (of modules that do not say), folder, shared
+                       (whether they can be), why_not, files, size and limit
+                       in bytes
   libraries            path and size in bytes of the runtime's own libraries
   sizes                bytes on disk, of package (by kind) and dependencies
 """

@@ -153,7 +153,7 @@ def test_json_of_the_other_commands(tmp_path: Path, cache: Path) -> None:
     doctor = of("doctor")
     assert list(doctor) == [
         "version", "package", "python", "platform", "dependencies", "isa", "supported_isas",
-        "threads", "cpus", "runtime", "libraries", "sizes",
+        "threads", "cpus", "runtime", "packed_weights", "libraries", "sizes",
     ]  # fmt: skip
     assert doctor["version"] == etseg.__version__
     assert doctor["isa"] in doctor["supported_isas"]
@@ -174,7 +174,8 @@ def test_json_of_the_cache(tmp_path: Path, server: Server, cache: Path, program:
     url = server.add("/model.pte", program)
     path = commands.run(tmp_path, "fetch", url).stdout.strip()
     (model,) = parsed(commands.run(tmp_path, "cache", "list", "--json").stdout)
-    assert list(model) == ["url", "path", "size", "sha256"]
+    assert list(model) == ["kind", "path", "size", "url", "sha256"]
+    assert model["kind"] == "model"
     assert (model["url"], model["path"], model["size"]) == (url, path, len(program))
     freed = parsed(commands.run(tmp_path, "cache", "clear", url, "--json").stdout)
     assert freed["freed"] > len(program)
@@ -186,7 +187,7 @@ def test_doctor_for_people(tmp_path: Path) -> None:
     assert names[:8] == [
         "etseg", "python", "packages", "kernels", "threads", "cpus", "runtime", "backends",
     ]  # fmt: skip
-    assert set(names[8:]) == {"library", "size", "beside"}
+    assert set(names[8:]) == {"weights", "library", "size", "beside"}
     assert etseg.__version__ in lines[0]
 
 
