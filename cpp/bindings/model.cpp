@@ -56,6 +56,8 @@ void add_model(py::module_& module) {
                              [size](const LoadedModel& self) {
                                return size(self.info.output_height, self.info.output_width);
                              })
+      .def_property_readonly("takes_bytes",
+                             [](const LoadedModel& self) { return self.info.input_format.bytes; })
       .def_property_readonly("channels", [](const LoadedModel& self) { return self.info.channels; })
       .def_property_readonly("metadata",
                              [](const LoadedModel& self) { return text(self.info.metadata); })

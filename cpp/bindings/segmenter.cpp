@@ -63,15 +63,17 @@ std::shared_ptr<Segmenter> make_segmenter(LoadedModel& loaded, std::array<float,
                                           std::array<float, 3> std_, const std::string& activation,
                                           const std::string& resample,
                                           const std::string& logits_grid,
-                                          const std::optional<Size>& grid_size) {
+                                          const std::optional<Size>& grid_size,
+                                          std::int64_t labels) {
   const InFlight in_flight;
   if (loaded.instances.empty()) {
     throw_as_python({Code::kInvalidState, "this Model belongs to a Segmenter already"});
   }
   SegmenterOptions options;
-  options.preprocess = {resample_from(resample), mean, std_};
+  options.preprocess = {resample_from(resample), mean, std_, {}};
   options.activation = activation_from(activation);
   options.grid = grid_from(logits_grid, grid_size);
+  options.labels = labels;
   const Executor& executor = runtime_executor(static_cast<int>(loaded.instances.size()));
   auto instances = std::exchange(loaded.instances, {});  // with the GIL: nobody else gets them
   auto segmenter = without_gil([&] {
@@ -127,7 +129,7 @@ py::tuple forward(Segmenter& segmenter, const py::array& image, bool bgr, py::ar
 void add_segmenter(py::module_& module) {
   py::class_<Segmenter, std::shared_ptr<Segmenter>>(module, "Segmenter")
       .def(py::init(&make_segmenter), "model"_a, "mean"_a, "std"_a, "activation"_a, "resample"_a,
-           "logits_grid"_a = "half-pixel", "grid_size"_a = std::nullopt)
+           "logits_grid"_a = "half-pixel", "grid_size"_a = std::nullopt, "labels"_a = 0)
       .def("empty_maps", &empty_maps, "height"_a, "width"_a, "argmax"_a, "probabilities"_a)
       .def("forward", &forward, "image"_a, "bgr"_a, "argmax"_a, "probabilities"_a,
            "own_points"_a = false)

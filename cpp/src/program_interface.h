@@ -13,8 +13,7 @@ namespace etseg {
 
 struct TensorDescription {
   bool is_tensor = false;  // nothing below holds otherwise
-  std::string type;        // "Float", "Long", ...
-  bool is_float32 = false;
+  std::string type;        // "Float", "Byte", "Int", "Long", ...
   std::vector<std::int64_t> sizes;
   std::vector<std::int64_t> dim_order;  // outermost dimension first
 };
@@ -27,8 +26,11 @@ struct ProgramDescription {
 // "[1,3,256,256]"
 std::string shape_text(const std::vector<std::int64_t>& sizes);
 
-// One float32 input [1,3,H,W] or [3,H,W]; a first output that is float32 [1,C,H,W] or [C,H,W],
-// planar or channels-last. kUnexpectedNumInputs, kWrongDimensions, kInvalidModelOutput.
+// One input, float32 or uint8: [1,3,H,W] or [3,H,W], planar or channels-last, or [1,H,W,3] or
+// [H,W,3]. A first output that is float32 [1,C,H,W] or [C,H,W], planar or channels-last; or uint8,
+// int32 or int64 [1,1,H,W], [1,H,W] or [H,W], a label map. What could be read as two layouts (an
+// image 3 pixels high) has its channels first. kUnexpectedNumInputs, kWrongDimensions,
+// kInvalidModelOutput.
 Result<ModelInfo> check_interface(const ProgramDescription& program);
 
 }  // namespace etseg

@@ -15,10 +15,16 @@ namespace etseg {
 namespace {
 
 Status check_options(const ModelInfo& info, const SegmenterOptions& options) {
-  if (options.activation == Activation::kSigmoid && info.channels != 1) {
+  const PreprocessOptions& preprocess = options.preprocess;
+  if (info.input_format.bytes &&
+      (preprocess.mean != PreprocessOptions().mean || preprocess.std != PreprocessOptions().std)) {
     return {Code::kInvalidConfig,
-            "activation 'sigmoid' is for programs with one output channel, but this one has " +
-                std::to_string(info.channels) + "; use 'softmax', or 'none' for probabilities"};
+            "the program takes bytes, which it normalises itself; leave out mean and std"};
+  }
+  if (info.channels == 0) {
+    if (options.grid.kind == LogitsGridKind::kHalfPixel && options.labels >= 1) return {};
+    return {Code::kInvalidConfig,
+            "the program returns labels: there must be at least one, on a 'half-pixel' grid"};
   }
   if (options.activation == Activation::kSoftmax && info.channels == 1) {
     return {Code::kInvalidConfig,
@@ -55,14 +61,17 @@ class Segmenter::Impl {
   Impl(std::vector<std::unique_ptr<Model>> models, const SegmenterOptions& options, Isa isa,
        const Executor& executor, std::function<Status()> process_check)
       : info_(models.front()->info()),
+        labels_(options.labels),
         process_check_(std::move(process_check)),
         executor_(executor),
         queue_(models.size()) {
     instances_.reserve(models.size());
+    PreprocessOptions preprocess = options.preprocess;
+    preprocess.format = info_.input_format;
     for (std::unique_ptr<Model>& model : models) {
       instances_.push_back(std::unique_ptr<Instance>(
-          new Instance{std::move(model), Preprocessor(options.preprocess, isa),
-                       Postprocessor(options.activation, isa, options.grid)}));
+          new Instance{std::move(model), Preprocessor(preprocess, isa),
+                       Postprocessor(options.activation, isa, options.grid), LabelMapper()}));
     }
   }
 
@@ -104,21 +113,22 @@ class Segmenter::Impl {
     std::unique_ptr<Model> model;
     Preprocessor preprocessor;
     Postprocessor postprocessor;
+    LabelMapper label_mapper;
   };
 
   Status run(Instance& instance, const ImageView& image, const PostprocessTarget& target,
              StageTimes& times) const {
     try {
       Stopwatch watch;
-      const Result<float*> input = instance.model->input();
+      const Result<void*> input = instance.model->input();
       if (!input.ok()) return input.status();
       ETSEG_RETURN_IF_ERROR(instance.preprocessor.run(image, info_.input_height, info_.input_width,
                                                       input.value(), executor_));
       times.preprocess = watch.lap();
-      Result<LogitsView> logits = instance.model->execute();
+      const Result<ModelOutput> output = instance.model->execute();
       times.inference = watch.lap();
-      if (!logits.ok()) return logits.status();
-      ETSEG_RETURN_IF_ERROR(instance.postprocessor.run(logits.value(), target, executor_));
+      if (!output.ok()) return output.status();
+      ETSEG_RETURN_IF_ERROR(postprocess(instance, output.value(), target));
       times.postprocess = watch.lap();
       return {};
     } catch (const std::bad_alloc&) {
@@ -126,8 +136,18 @@ class Segmenter::Impl {
     }
   }
 
+  Status postprocess(Instance& instance, const ModelOutput& output,
+                     const PostprocessTarget& target) const {
+    if (const auto* const logits = std::get_if<LogitsView>(&output)) {
+      return instance.postprocessor.run(*logits, target, executor_);
+    }
+    return instance.label_mapper.run(*std::get_if<LabelMapView>(&output), labels_, target,
+                                     executor_);
+  }
+
   const pid_t owner_ = getpid();
   const ModelInfo info_;
+  const std::int64_t labels_;
   const std::function<Status()> process_check_;
   const Executor& executor_;
   InstanceQueue queue_;

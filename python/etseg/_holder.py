@@ -54,7 +54,8 @@ class ModelHolder:
         spec nor the program's own metadata says. What nobody says is taken to be usual: the
         image is scaled to 0..1 (mean 0, std 1); the activation is "none" for one output channel,
         else "softmax"; 21 channels are :class:`DeeplabLabel`, one is
-        :class:`SelfieSegmentationLabel`, any other number ``CLASS_0``, ``CLASS_1``, ...
+        :class:`SelfieSegmentationLabel`, any other number ``CLASS_0``, ``CLASS_1``, ...; a program
+        that returns labels has 256 of those.
 
         A program is code: load only files that you trust, or whose SHA-256 you know.
 
@@ -137,6 +138,11 @@ class ModelHolder:
     def output_size(self) -> tuple[int, int]:
         """Height and width of the maps with ``resize=False``."""
         return self._loaded().output_size
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether there are probability maps: False where the program returns labels alone."""
+        return self._loaded().has_probabilities
 
     @property
     def spec(self) -> ModelSpec:

@@ -21,7 +21,7 @@ from ._model.choosing import Model
 from ._model.session import Session
 from ._model.spec import ModelSpec, Source, SpecKeywords
 from ._options import CallOptions, ModuleKeywords, ModuleOptions, shares
-from ._results.made import Made, Map, Timings
+from ._results.made import Made, Map, Output, Timings
 from ._results.maps import maps_to_reuse
 from ._results.result import SegmentationResult, result_of
 
@@ -153,7 +153,7 @@ class ImageSegmentationModule(ModelHolder):
                 ``scaled_decode=False``: results differ in their last digits from those of the
                 same pixels given as an array.
             classes_of_interest: the labels whose probability maps to return: members, names or
-                indices.
+                indices. None of a program that returns labels: see :attr:`has_probabilities`.
             resize: False gives maps of the model's output size; True of the image's size, as a
                 person sees it (EXIF orientation applied).
             channel_order: "rgb", or "bgr" for arrays that are blue first, such as OpenCV's; the
@@ -169,7 +169,9 @@ class ImageSegmentationModule(ModelHolder):
         Raises:
             ModuleNotLoadedError: nothing is loaded, or it was deleted before the call's turn.
             InvalidUserInputError: `image`, `channel_order` or `out` is not what was expected, or
-                the image has more pixels than the limits allow.
+                the image has more pixels than the limits allow; or the model has no probabilities.
+            InvalidModelError: the program returned what it had not announced, or a label that the
+                model does not have.
             LabelError: a label that the model does not have.
             FileMissingError: there is no such file.
             FileReadError: the image cannot be read or decoded, or the function that opens it
@@ -179,7 +181,7 @@ class ImageSegmentationModule(ModelHolder):
         """
         start = perf_counter_ns()
         options = CallOptions(classes_of_interest, resize, channel_order)
-        self._loaded().labels.find_all(options.classes_of_interest)
+        self._loaded().members(options.classes_of_interest)
         source = source_of(image, bgr=options.bgr, limits=self._options.limits)
         read_for: tuple[int, int] | None = None
         pixels: Pixels | None = None
@@ -203,7 +205,10 @@ class ImageSegmentationModule(ModelHolder):
         background = session.spec.background
         assert not isinstance(background, str)  # an index, once loaded
         kept = KeptImage(source, options.bgr, self._options.limits)
-        made = Made(session.labels, *maps, timings, pixels.size, background, kept, session.name)
+        output = Output(session.output_size, session.has_probabilities)
+        made = Made(
+            session.labels, *maps, timings, pixels.size, background, kept, session.name, output
+        )
         return result_of(made, out)
 
     @shares(forward)
@@ -292,7 +297,7 @@ class ImageSegmentationModule(ModelHolder):
         from ._running.stream import SegmentationStream
 
         options = CallOptions(classes_of_interest, resize, channel_order)
-        self._loaded().labels.find_all(options.classes_of_interest)
+        self._loaded().members(options.classes_of_interest)
 
         def call(image: object) -> SegmentationResult:
             return self.forward(
@@ -324,7 +329,7 @@ class ImageSegmentationModule(ModelHolder):
         """Where the result is to be written."""
         size = pixels.size if options.resize else session.output_size
         dtype = np.dtype(self._options.argmax_dtype)
-        members = session.labels.find_all(options.classes_of_interest)
+        members = session.members(options.classes_of_interest)
         if out is None:
             return session.empty_maps(size, dtype, members)
         return maps_to_reuse(out, size, dtype, session.labels, members)

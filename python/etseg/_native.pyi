@@ -25,6 +25,8 @@ class Model:
     @property
     def output_size(self) -> tuple[int, int]: ...
     @property
+    def takes_bytes(self) -> bool: ...
+    @property
     def channels(self) -> int: ...
     @property
     def metadata(self) -> str: ...
@@ -47,6 +49,7 @@ class Segmenter:
         resample: Literal["bilinear", "antialias"],
         logits_grid: Literal["half-pixel", "align-corners"] = "half-pixel",
         grid_size: tuple[int, int] | None = None,
+        labels: int = 0,
     ) -> None: ...
     def empty_maps(
         self, height: int, width: int, argmax: np.dtype[Any], probabilities: int

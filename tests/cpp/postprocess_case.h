@@ -173,8 +173,9 @@ inline Errors compare(const Field& field, etseg::Activation activation, const Ma
   return errors;
 }
 
-inline std::vector<std::int64_t> all_labels(std::int64_t channels) {
+inline std::vector<std::int64_t> all_labels(
+    std::int64_t channels, etseg::Activation activation = etseg::Activation::kSoftmax) {
   std::vector<std::int64_t> labels;
-  for (std::int64_t c = 0; c < etseg::label_count(channels); ++c) labels.push_back(c);
+  for (std::int64_t c = 0; c < etseg::label_count(channels, activation); ++c) labels.push_back(c);
   return labels;
 }

@@ -57,6 +57,10 @@ class SlowPostprocess {
       pixel.lead = std::abs(p - 0.5);
       return pixel;
     }
+    // Each by itself: "none of them" stands for the logits below 0, whose probabilities are below
+    // one half.
+    const bool each_by_itself = activation_ == etseg::Activation::kSigmoid;
+    if (each_by_itself) v.push_back(0);
     for (std::size_t c = 1; c < v.size(); ++c) {
       if (v[c] > v[static_cast<std::size_t>(pixel.label)])
         pixel.label = static_cast<std::int64_t>(c);
@@ -69,6 +73,13 @@ class SlowPostprocess {
         pixel.lead = std::min(pixel.lead, greatest - v[c]);
       }
       sum += std::exp(v[c] - greatest);
+    }
+    if (each_by_itself) {
+      v.pop_back();
+      for (double value : v) pixel.probability.push_back(1 / (1 + std::exp(-value)));
+      pixel.probability.push_back(
+          1 - *std::max_element(pixel.probability.begin(), pixel.probability.end()));
+      return pixel;
     }
     for (double value : v) {
       pixel.probability.push_back(

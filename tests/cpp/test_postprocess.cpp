@@ -50,8 +50,9 @@ void check_sizes(std::int64_t channels, Activation activation,
     for (Size source : sources) {
       for (Size target : targets) {
         for (float range : {1.0F, 8.0F}) {
-          const LabelType type =
-              seed % 2 != 0 && channels <= 256 ? LabelType::kUint8 : LabelType::kInt32;
+          const LabelType type = seed % 2 != 0 && etseg::label_count(channels, activation) <= 256
+                                     ? LabelType::kUint8
+                                     : LabelType::kInt32;
           const Field field = seed % 3 != 0 ? smooth(channels, source, range, seed)
                                             : noise(channels, source, range, seed);
           ++seed;
@@ -93,6 +94,18 @@ TEST(many_channels) {
   check_sizes(150, Activation::kSoftmax, {149}, {{13, 21}}, {{13, 21}, {39, 64}, {7, 5}});
   check_sizes(256, Activation::kSoftmax, {255, 31, 32}, {{5, 20}}, {{5, 20}, {22, 33}});
   check_sizes(1000, Activation::kSoftmax, {999, 500}, {{7, 18}}, {{7, 18}, {24, 40}});
+}
+
+// Labels that do not exclude each other, with "none of them" after the others.
+TEST(each_channel_by_itself) {
+  const Activation each = Activation::kSigmoid;
+  for (std::int64_t channels : {2, 3}) {
+    check_sizes(channels, each, all_labels(channels, each), {{1, 1}, {2, 30}, {19, 16}, {40, 41}},
+                {{1, 1}, {7, 130}, {19, 16}, {40, 41}, {131, 77}, {400, 48}});
+  }
+  check_sizes(21, each, {0, 21, 7, 7}, {{33, 33}}, {{33, 33}, {150, 190}, {16, 9}});
+  check_sizes(21, each, {}, {{33, 33}}, {{33, 33}, {150, 190}, {20, 250}});
+  check_sizes(256, each, {256, 31}, {{5, 20}}, {{5, 20}, {22, 33}});
 }
 
 // Odd whole factors put target pixels exactly on source pixels.

@@ -262,6 +262,25 @@ TEST(one_object_many_sizes) {
   }
 }
 
+// All below one half: none of them. A tie is not below.
+TEST(none_of_labels_that_do_not_exclude_each_other) {
+  for (Isa isa : etseg::supported_isas()) {
+    for (Size target : kTargets) {
+      for (const auto& [logit, expected] : {std::pair{-1e-3F, 2}, {0.0F, 0}, {kNaN, 0}}) {
+        const Field field(2, {19, 21}, logit);
+        Postprocessor runner(Activation::kSigmoid, isa);
+        Maps maps(target, LabelType::kInt32, {0, 2});
+        CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
+        for (std::size_t i = 0; i < maps.pixels(); ++i) {
+          CHECK(maps.label(i) == expected);
+          CHECK(std::isnan(maps.probability(0, i)) == std::isnan(logit));
+          CHECK(std::isnan(maps.probability(1, i)) == std::isnan(logit));
+        }
+      }
+    }
+  }
+}
+
 TEST(errors_leave_the_maps_untouched) {
   const Field field(300, {4, 4});
   const auto refused = [&](Activation activation, std::int64_t channels, LabelType type,
@@ -279,7 +298,8 @@ TEST(errors_leave_the_maps_untouched) {
     CHECK(maps.same_bits(before));
   };
   const Code user = Code::kInvalidUserInput;
-  refused(Activation::kSigmoid, 2, LabelType::kInt32, {}, {4, 4}, Code::kInvalidConfig);
+  refused(Activation::kSigmoid, 256, LabelType::kUint8, {}, {4, 4}, user);
+  refused(Activation::kSigmoid, 2, LabelType::kInt32, {3}, {4, 4}, user);
   refused(Activation::kSoftmax, 257, LabelType::kUint8, {}, {4, 4}, user);
   refused(Activation::kSoftmax, 5, LabelType::kInt32, {0, 5}, {4, 4}, user);
   refused(Activation::kSoftmax, 5, LabelType::kInt32, {-1}, {4, 4}, user);

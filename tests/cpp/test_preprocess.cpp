@@ -170,6 +170,97 @@ TEST(white_stays_white) {
   }
 }
 
+// Every other format has what planar floats have; bytes are rounded as the twin says.
+template <typename T>
+void check_format(etseg::InputFormat format, Resample resample, Layout layout, Size source,
+                  Size size) {
+  const GuardedImage image(strides(layout, source), true, 5);
+  const std::vector<double> bytes = twin(resample, image.view, size);
+  const auto pixels = static_cast<std::size_t>(size.height * size.width);
+  for (Isa isa : etseg::supported_isas()) {
+    etseg::PreprocessOptions options;
+    options.resample = resample;
+    if (!format.bytes) options.mean = {0.5f, 0.25f, 0.125f};
+    etseg::Preprocessor planar(options, isa);
+    std::vector<float> floats(3 * pixels);
+    CHECK(planar.run(image.view, size.height, size.width, floats.data(), ThreadExecutor(2)).ok());
+    options.format = format;
+    etseg::Preprocessor preprocessor(options, isa);
+    for (int threads : {1, 2, 3}) {
+      constexpr T kMark = 77;
+      std::vector<T> out(3 * pixels + 2 * kGuards, kMark);
+      T* const first = out.data() + kGuards;
+      CHECK(preprocessor.run(image.view, size.height, size.width, first, ThreadExecutor(threads))
+                .ok());
+      for (std::size_t i = 0; i < kGuards; ++i) {
+        CHECK(out[i] == kMark && out[out.size() - 1 - i] == kMark);
+      }
+      for (std::size_t c = 0; c < 3; ++c) {
+        for (std::size_t i = 0; i < pixels; ++i) {
+          const T got = first[format.interleaved ? 3 * i + c : c * pixels + i];
+          if (format.bytes) {
+            const double up = bytes[c * pixels + i] + 0.5 + 0x1p-11;
+            const double off = up - std::floor(up);  // nothing is said of what is too near
+            CHECK(static_cast<double>(got) == std::floor(up) || off < 2e-4 || off > 1 - 2e-4);
+          } else {
+            CHECK(static_cast<float>(got) == floats[c * pixels + i]);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(formats) {
+  for (Resample resample : {Resample::kBilinear, Resample::kAntialias}) {
+    for (Layout layout : {Layout::kRgb, Layout::kGrey, Layout::kFlippedRgba, Layout::kPlanar}) {
+      for (Size source : {Size{1, 1}, Size{37, 53}, Size{200, 150}}) {
+        for (Size size : {Size{1, 1}, Size{13, 17}, Size{41, 19}, Size{3, 67}, Size{37, 53}}) {
+          check_format<float>({false, true}, resample, layout, source, size);
+          check_format<std::uint8_t>({true, false}, resample, layout, source, size);
+          check_format<std::uint8_t>({true, true}, resample, layout, source, size);
+        }
+      }
+    }
+  }
+}
+
+// At half its size an image has halves, which go up on every instruction set; and at its own size
+// it is itself.
+TEST(bytes_are_exact_where_the_image_is) {
+  std::vector<std::uint8_t> pixels(64 * 64 * 3);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * i / 7);
+  ImageView image;
+  image.data = pixels.data();
+  image.height = image.width = 64;
+  image.row_stride = 3 * 64;
+  const auto at = [&](std::size_t y, std::size_t x, std::size_t c) {
+    return int{pixels[(y * 64 + x) * 3 + c]};
+  };
+  for (Isa isa : etseg::supported_isas()) {
+    etseg::PreprocessOptions options;
+    options.format = {true, true};
+    etseg::Preprocessor preprocessor(options, isa);
+    std::vector<std::uint8_t> out(pixels.size());
+    for (Resample resample : {Resample::kBilinear, Resample::kAntialias}) {
+      options.resample = resample;
+      etseg::Preprocessor same(options, isa);
+      CHECK(same.run(image, 64, 64, out.data(), ThreadExecutor(2)).ok());
+      CHECK(out == pixels);
+    }
+    CHECK(preprocessor.run(image, 32, 32, out.data(), ThreadExecutor(2)).ok());  // the mean of four
+    for (std::size_t y = 0; y < 32; ++y) {
+      for (std::size_t x = 0; x < 32; ++x) {
+        for (std::size_t c = 0; c < 3; ++c) {
+          const int sum = at(2 * y, 2 * x, c) + at(2 * y, 2 * x + 1, c) + at(2 * y + 1, 2 * x, c) +
+                          at(2 * y + 1, 2 * x + 1, c);
+          CHECK(out[(y * 32 + x) * 3 + c] == (sum + 2) / 4);
+        }
+      }
+    }
+  }
+}
+
 TEST(equal_size_is_the_image) {
   const Size size = {33, 65};
   const GuardedImage image(strides(Layout::kBgr, size), true, 3);
@@ -272,6 +363,12 @@ TEST(equal_sizes_allocate_nothing) {
       const int before = allocations;
       CHECK(preprocessor.run(image.view, size.height, size.width, out.data(), serial).ok());
       CHECK(allocations == before);
+      options.format = {true, true};
+      etseg::Preprocessor bytes(options, best_isa());
+      CHECK(bytes.run(image.view, size.height, size.width, out.data(), serial).ok());
+      const int then = allocations;
+      CHECK(bytes.run(image.view, size.height, size.width, out.data(), serial).ok());
+      CHECK(allocations == then);
     }
   }
 }

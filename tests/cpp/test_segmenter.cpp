@@ -31,6 +31,7 @@ using etseg::ImageView;
 using etseg::LogitsView;
 using etseg::Model;
 using etseg::ModelInfo;
+using etseg::ModelOutput;
 using etseg::PostprocessTarget;
 using etseg::ProbabilityPlane;
 using etseg::Result;
@@ -102,12 +103,12 @@ class FakeModel final : public Model {
     ++record_.freed;
   }
   const ModelInfo& info() const override { return info_; }
-  Result<float*> input() override {
+  Result<void*> input() override {
     if (record_.lost) return Status(Code::kFileReadFailed, "as the test wants");
     return input_.data();
   }
 
-  Result<LogitsView> execute() override {
+  Result<ModelOutput> execute() override {
     if (record_.running.fetch_add(1) != 0) record_.overlapped = true;
     if (busy_.exchange(true)) record_.used_by_two = true;
     record_.pass_gate();
@@ -117,7 +118,7 @@ class FakeModel final : public Model {
     busy_ = false;
     if (record_.throw_next.exchange(false)) throw std::bad_alloc();
     if (record_.fail_next.exchange(false)) return Status(Code::kInternal, "as the test wants");
-    return LogitsView{output_.data(), info_.channels, kHeight, kWidth};
+    return ModelOutput(LogitsView{output_.data(), info_.channels, kHeight, kWidth});
   }
 
  private:
@@ -522,10 +523,10 @@ TEST(options_that_do_not_fit_are_refused_and_the_model_freed) {
     return made.status().code();
   };
   Record record;
-  CHECK(create(record, 3, Activation::kSigmoid) == Code::kInvalidConfig);
   CHECK(create(record, 1, Activation::kSoftmax) == Code::kInvalidConfig);
   CHECK(record.alive == 0);
   CHECK(create(record, 1, Activation::kSigmoid) == Code::kOk);
+  CHECK(create(record, 3, Activation::kSigmoid) == Code::kOk);
   CHECK(create(record, 1, Activation::kNone) == Code::kOk);
   CHECK(create(record, 3, Activation::kNone) == Code::kOk);
   CHECK(record.alive == 0 && record.freed == 5);

@@ -63,6 +63,19 @@ class Then(nn.Module):
         return self.function(self.logits(image))
 
 
+class From(nn.Module):
+    """The logits of a function of the input, put through another."""
+
+    def __init__(self, before: Callable[..., Any], after: Callable[..., Any], stride: int) -> None:
+        super().__init__()
+        self.before = before
+        self.logits = Logits(3, stride)
+        self.after = after
+
+    def forward(self, image: torch.Tensor) -> Any:
+        return self.after(self.logits(self.before(image)))
+
+
 class Only(nn.Module):
     """A function of the inputs, without weights."""
 
@@ -151,6 +164,15 @@ def one_over(logits: torch.Tensor) -> torch.Tensor:
     return torch.reciprocal(logits)
 
 
+def of_bytes(image: torch.Tensor) -> torch.Tensor:
+    return image.to(torch.float32) / 255
+
+
+def of_rows_of_pixels(image: torch.Tensor) -> torch.Tensor:
+    """[1, H, W, 3] normalised by mean 1/4 and std 1/2, as [1, 3, H, W]."""
+    return (of_bytes(image).permute(0, 3, 1, 2) - 0.25) / 0.5
+
+
 @dataclass
 class Case:
     """One program: what it is, and how it is exported."""
@@ -187,6 +209,10 @@ METADATA = json.dumps(
         "resample": "antialias",
         "licence": "CC0-1.0",
     }
+)
+LABELLED = json.dumps({"schema": 1, "labels": ["sky", "road", "tree"], "background": "sky"})
+BY_THEMSELVES = json.dumps(
+    {"schema": 1, "labels": ["wet", "dark", "far", "background"], "activation": "sigmoid"}
 )
 H, W = torch.export.Dim("height", min=4, max=HEIGHT), torch.export.Dim("width", min=4, max=WIDTH)
 
@@ -263,6 +289,50 @@ CASES: dict[str, Case] = {
         Logits(3),
         dynamic={"image": {2: H, 3: W}},
     ),
+    # Programs that take the argmax themselves.
+    "int64_output": Case(
+        "labels, int64 [1,1,H,W]",
+        Then(3, lambda x: x.argmax(1, keepdim=True)),
+        delegated=False,
+    ),
+    "labels_int32": Case(
+        "labels at a quarter of the size, int32 [1,H,W]; three, which it says",
+        From(lambda x: x, lambda x: x.argmax(1).to(torch.int32), stride=4),
+        constants={"etseg_metadata": LABELLED},
+        delegated=False,
+    ),
+    "labels_uint8": Case(
+        "labels at a quarter of the size, uint8 [1,1,H,W]",
+        From(lambda x: x, lambda x: x.argmax(1, keepdim=True).to(torch.uint8), stride=4),
+        delegated=False,
+    ),
+    "labels_below_zero": Case(
+        "labels less two: -1 where it should be 1",
+        From(lambda x: x, lambda x: x.argmax(1) - 2, stride=4),
+        delegated=False,
+    ),
+    # Other ways to take an image.
+    "uint8_input": Case(
+        "takes bytes, and divides them by 255",
+        From(of_bytes, lambda x: x, stride=1),
+        image(1, 3, HEIGHT, WIDTH, dtype=torch.uint8),
+    ),
+    "uint8_nhwc": Case(
+        "takes bytes [1,H,W,3], and normalises them: mean 1/4, std 1/2",
+        From(of_rows_of_pixels, lambda x: x, stride=1),
+        image(1, HEIGHT, WIDTH, 3, dtype=torch.uint8),
+    ),
+    "nhwc_c3": Case(
+        "takes [1,H,W,3]",
+        From(lambda x: x.permute(0, 3, 1, 2), lambda x: x, stride=1),
+        image(1, HEIGHT, WIDTH, 3),
+    ),
+    "channels_last_input": Case(
+        "input channels-last in memory",
+        Logits(3),
+        (torch.rand(1, 3, 8, 12).contiguous(memory_format=torch.channels_last),),
+        delegated=False,
+    ),
     # Programs that say what they are: tests put other JSON of the same length into the first.
     "described_c3": Case(
         "metadata in a constant method",
@@ -284,6 +354,11 @@ CASES: dict[str, Case] = {
         quantized=True,
         per_channel=True,
     ),
+    "described_sigmoid_c3": Case(
+        "logits of labels that do not exclude each other, at a quarter of the size; it says so",
+        Logits(3, stride=4),
+        constants={"etseg_metadata": BY_THEMSELVES},
+    ),
     # No segmentation programs.
     "classifier": Case("output [1,10]", Then(10, lambda x: x.mean(dim=(2, 3)))),
     "rank5_output": Case("output [1,1,3,H,W]", Then(3, lambda x: x.unsqueeze(0)), delegated=False),
@@ -296,18 +371,7 @@ CASES: dict[str, Case] = {
     ),
     "four_channels": Case("input [1,4,H,W]", Logits(3, inputs=4), image(1, 4, 8, 12)),
     "batch2": Case("batch of two", Logits(3), image(2, 3, 8, 12)),
-    "channels_last_input": Case(
-        "input channels-last in memory",
-        Logits(3),
-        (torch.rand(1, 3, 8, 12).contiguous(memory_format=torch.channels_last),),
-        delegated=False,
-    ),
     "float64_output": Case("float64 output", Then(3, lambda x: x.double()), delegated=False),
-    "int64_output": Case(
-        "argmax in the program: int64 output",
-        Then(3, lambda x: x.argmax(1, keepdim=True)),
-        delegated=False,
-    ),
     "none_output": Case("the output is None", Then(3, lambda x: (None, x)), delegated=False),
     "no_forward": Case("the method is called 'predict'", Logits(3), method="predict"),
     "missing_operator": Case(

@@ -5,7 +5,7 @@ namespace etseg {
 
 enum class Activation {
   kSoftmax,  // over the channels
-  kSigmoid,  // one channel only
+  kSigmoid,  // of each channel by itself
   kNone,     // the program's output is probabilities already
 };
 

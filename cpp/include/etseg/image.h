@@ -1,5 +1,5 @@
-// The two shapes of memory that flow through the core. Both are views: they own nothing, and the
-// memory must outlive the call they are passed to.
+// The shapes of memory that flow through the core. All are views: they own nothing, and the memory
+// must outlive the call they are passed to.
 #pragma once
 
 #include <array>
@@ -21,6 +21,12 @@ struct ImageView {
   std::array<std::ptrdiff_t, 3> channel_offset = {0, 1, 2};
 };
 
+// How a program takes its image: three channels, red first, contiguous.
+struct InputFormat {
+  bool bytes = false;        // uint8, 0..255; else float32
+  bool interleaved = false;  // the channels of a pixel together (HWC); else planes (CHW)
+};
+
 // How logits lie in memory. Programs exported in torch's channels_last format emit the second.
 enum class LogitsLayout {
   kPlanar,       // class-major: data[(c * height + y) * width + x]
@@ -34,6 +40,15 @@ struct LogitsView {
   std::int64_t height = 0;    // >= 1
   std::int64_t width = 0;     // >= 1
   LogitsLayout layout = LogitsLayout::kPlanar;
+};
+
+// What a program returns that takes the argmax itself: the index of each pixel's label, contiguous.
+struct LabelMapView {
+  enum class Type { kUint8, kInt32, kInt64 };
+  const void* data = nullptr;
+  Type type = Type::kInt64;
+  std::int64_t height = 0;  // >= 1
+  std::int64_t width = 0;   // >= 1
 };
 
 }  // namespace etseg

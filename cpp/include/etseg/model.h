@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "etseg/image.h"
@@ -25,7 +26,8 @@ struct FileIdentity {
 struct ModelInfo {
   std::int64_t input_height = 0;
   std::int64_t input_width = 0;
-  std::int64_t channels = 0;  // of the output
+  InputFormat input_format;
+  std::int64_t channels = 0;  // of the output's scores; 0 where the program returns labels
   std::int64_t output_height = 0;
   std::int64_t output_width = 0;
   LogitsLayout output_layout = LogitsLayout::kPlanar;
@@ -33,6 +35,8 @@ struct ModelInfo {
   std::string metadata;               // what the program says about itself (JSON); empty if nothing
   FileIdentity file;                  // of the program
 };
+
+using ModelOutput = std::variant<LogitsView, LabelMapView>;
 
 // One instance of a program, with its own memory plan. One call at a time.
 class Model {
@@ -43,16 +47,16 @@ class Model {
   // Whether its packed weights are the mapped ones that it was loaded with.
   virtual bool shares_weights() const { return false; }
 
-  // The program's input memory: 3 * input_height * input_width floats, planar RGB. To be asked for
-  // before each execute(), after which what it holds is undefined. An error is possible only after
-  // an execute() that failed: the instance is made anew here (kOutOfMemory, kFileReadFailed if the
-  // program's file has changed meanwhile), and it may be asked for again.
-  virtual Result<float*> input() = 0;
+  // The program's input memory: an image of input_height * input_width pixels in the input_format.
+  // To be asked for before each execute(), after which what it holds is undefined. An error is
+  // possible only after an execute() that failed: the instance is made anew here (kOutOfMemory,
+  // kFileReadFailed if the program's file has changed meanwhile), and it may be asked for again.
+  virtual Result<void*> input() = 0;
 
-  // Runs the program on what input() holds. The logits lie in the model's own memory, are
-  // read-only, and are valid until the next execute() or the destructor. kOutOfMemory, kInternal,
-  // kInvalidModelOutput.
-  virtual Result<LogitsView> execute() = 0;
+  // Runs the program on what input() holds. The output lies in the model's own memory, is
+  // read-only, and is valid until the next execute() or the destructor. It is logits if the info
+  // has channels, else a label map. kOutOfMemory, kInternal, kInvalidModelOutput.
+  virtual Result<ModelOutput> execute() = 0;
 };
 
 }  // namespace etseg

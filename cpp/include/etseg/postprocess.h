@@ -6,6 +6,9 @@
 // (Activation::kNone) have those upsampled.
 //
 // One channel p is the probability of label 0; label 1 is 1 - p; ARGMAX is 1 only where p < 0.5.
+// With Activation::kSigmoid that goes for any number of channels, whose labels do not exclude each
+// other: each has a probability of its own, and after them comes one label more, "none of them",
+// of 1 less the greatest; ARGMAX is that one only where all are < 0.5.
 //
 // A pixel with a NaN or an infinity among its source logits (those whose bilinear weight is not
 // zero, of any class) gets ARGMAX 0 and NaN in every probability map.
@@ -27,7 +30,10 @@
 namespace etseg {
 
 // How many labels a program with that many channels tells apart.
-constexpr std::int64_t label_count(std::int64_t channels) { return channels == 1 ? 2 : channels; }
+constexpr std::int64_t label_count(std::int64_t channels,
+                                   Activation activation = Activation::kSoftmax) {
+  return channels == 1 || activation == Activation::kSigmoid ? channels + 1 : channels;
+}
 
 enum class LabelType { kInt32, kUint8 };
 
@@ -66,8 +72,7 @@ class Postprocessor {
   // element of the target's maps. The result does not depend on the executor.
   // kInvalidUserInput if a size is < 1, not the logits' with own_points, or too large to be counted
   // in 64 bits on the grid, a label is out of range or does not fit the label type;
-  // kInvalidConfig if sigmoid meets more than one channel; kOutOfMemory. On an error nothing has
-  // been written.
+  // kOutOfMemory. On an error nothing has been written.
   Status run(const LogitsView& logits, const PostprocessTarget& target, const Executor& executor);
 
  private:

@@ -2,6 +2,13 @@
 //
 //   out[c][y][x] = (resize(image)[c][y][x] / 255 - mean[c]) / std[c]
 //
+// Programs that take bytes normalise them themselves, and get
+//
+//   out[c][y][x] = floor(resize(image)[c][y][x] + 1/2 + 2^-11)
+//
+// which is rounding to the nearest byte. The 2^-11, more than float32 loses on the way, sends all
+// halves up, such as those of an image at half its size, on every instruction set.
+//
 // Source coordinates use half-pixel centres (align_corners=False in torch's words):
 // source = (target + 0.5) * source_size / target_size - 0.5, clamped to the image.
 #pragma once
@@ -26,6 +33,7 @@ struct PreprocessOptions {
   Resample resample = Resample::kBilinear;
   std::array<float, 3> mean = {0.0f, 0.0f, 0.0f};  // RGB, unit 0..1
   std::array<float, 3> std = {1.0f, 1.0f, 1.0f};   // RGB, unit 0..1, > 0
+  InputFormat format;                              // with `bytes`, mean and std are not heeded
 };
 
 // Keeps the filter tables and scratch rows of the last image size, so that a stream of equal images
@@ -38,10 +46,10 @@ class Preprocessor {
   Preprocessor(Preprocessor&&) noexcept;
   Preprocessor& operator=(Preprocessor&&) noexcept;
 
-  // Writes 3 * height * width floats, planar (CHW), to `out`, which must not overlap the image.
+  // Writes 3 * height * width values of the format to `out`, which must not overlap the image.
   // `out` is only written, never read. The result does not depend on the executor.
   // kInvalidUserInput if a size is < 1 or > 2^30; kOutOfMemory; in both cases `out` is untouched.
-  Status run(const ImageView& image, std::int64_t height, std::int64_t width, float* out,
+  Status run(const ImageView& image, std::int64_t height, std::int64_t width, void* out,
              const Executor& executor);
 
  private:

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "etseg/image.h"
+#include "etseg/label_map.h"
 #include "etseg/map_pool.h"
 #include "etseg/model.h"
 #include "etseg/parallel.h"
@@ -18,9 +19,10 @@
 namespace etseg {
 
 struct SegmenterOptions {
-  PreprocessOptions preprocess;
+  PreprocessOptions preprocess;  // its format is the model's
   Activation activation = Activation::kSoftmax;
-  LogitsGrid grid;  // of the logits, once the model has made them
+  LogitsGrid grid;          // of the logits, once the model has made them
+  std::int64_t labels = 0;  // of a model that returns labels: how many there are
 };
 
 // Wall-clock time of each stage of one call, in nanoseconds.

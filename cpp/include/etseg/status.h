@@ -26,8 +26,8 @@ enum class Code : int {
   kInvalidConfig = 112,       // mean, std, activation or labels do not fit the program
   kThreadPoolError = 113,     // the process forked after the runtime started its threads
   kFileReadFailed = 114,      // the file could not be opened or read
-  kInvalidModelOutput = 115,  // the program's output is not logits [1,C,H,W] or [C,H,W]
-  kWrongDimensions = 116,     // the program's input is not an image [1,3,H,W] or [3,H,W]
+  kInvalidModelOutput = 115,  // the program returns neither scores nor labels of each pixel
+  kWrongDimensions = 116,     // the program's input is not an image of three channels
   kInvalidUserInput = 117,    // the caller's image, labels or sizes do not fit
 };
 

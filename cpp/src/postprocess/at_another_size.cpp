@@ -56,6 +56,21 @@ std::uint32_t Postprocessor::Impl::classify(std::int64_t pixels, float* planes,
   return saw.load(std::memory_order_relaxed);
 }
 
+// "None of them" wins where all others are below one half: it is a class whose logit is 0.
+void Postprocessor::Impl::add_none_of_them(const LogitsView& logits) {
+  const std::int64_t channels = logits.channels, pixels = logits.height * logits.width;
+  grow(with_none_, (channels + 1) * pixels);
+  if (interleaved_ != nullptr) {
+    kernels_.deinterleave({interleaved_, channels, pixels, with_none_.data(), pixels, 0}, 0,
+                          pixels);
+    interleaved_ = nullptr;
+  } else {
+    std::copy_n(logits.data, channels * pixels, with_none_.data());
+  }
+  std::fill_n(with_none_.data() + channels * pixels, pixels, 0.0F);
+  logits_ = {with_none_.data(), channels + 1, pixels};
+}
+
 // Copies the logits with what is finite held within +-kHuge, if anything is not.
 bool Postprocessor::Impl::bring_into_range(std::int64_t count) {
   const auto too_large = [](float x) { return std::isfinite(x) && std::abs(x) > kHuge; };

@@ -32,12 +32,7 @@ Status validate(Activation activation, const LogitsView& logits, const Postproce
             "maps at the logits' own points must be " + size_text(logits.height, logits.width) +
                 " as they are, not " + size_text(target.height, target.width)};
   }
-  if (activation == Activation::kSigmoid && logits.channels != 1) {
-    return {Code::kInvalidConfig,
-            "activation 'sigmoid' is for programs with one output channel; this one has " +
-                std::to_string(logits.channels) + ", use 'softmax' or 'none'"};
-  }
-  const std::int64_t labels = label_count(logits.channels);
+  const std::int64_t labels = label_count(logits.channels, activation);
   if (target.argmax_type == LabelType::kUint8 && labels > 256) {
     return {Code::kInvalidUserInput, std::to_string(labels) +
                                          " labels do not fit a uint8 ARGMAX (256 at most); "
@@ -101,7 +96,15 @@ Status Postprocessor::Impl::run(const LogitsView& logits, const PostprocessTarge
     interleaved_ = interleaved ? logits.data : nullptr;
     out_ = {target.argmax, target.argmax_type == LabelType::kUint8, planes_.data(),
             static_cast<std::int64_t>(planes_.size())};
-    if (target.own_points || maps.value().are_identities()) {
+    const bool own_points = target.own_points || maps.value().are_identities();
+    if (activation_ == Activation::kSigmoid && logits.channels > 1) {
+      // One way for both sizes.
+      const AxisMap rows = {logits.height, logits.height, 1, 0, 1};
+      const AxisMap columns = {logits.width, logits.width, 1, 0, 1};
+      add_none_of_them(logits);
+      upsample(own_points ? rows : maps.value().rows, own_points ? columns : maps.value().columns,
+               executor);
+    } else if (own_points) {
       activate(executor);
     } else {
       upsample(maps.value().rows, maps.value().columns, executor);

@@ -44,6 +44,7 @@ class Postprocessor::Impl {
   void activate_interleaved(const Executor& executor);
   void label_interleaved(const Executor& executor);
   // at_another_size.cpp
+  void add_none_of_them(const LogitsView& logits);
   void upsample(const AxisMap& rows, const AxisMap& columns, const Executor& executor);
   std::uint32_t classify(std::int64_t pixels, float* planes, const Executor& executor);
   bool bring_into_range(std::int64_t count);
@@ -66,6 +67,8 @@ class Postprocessor::Impl {
   std::vector<float> tops_;            // likewise
   std::vector<float> planar_;          // channels-last logits as planes: all of them, or one tile
                                        // for each worker
+  std::vector<float> with_none_;       // logits of labels that do not exclude each other, and one
+                                       // more plane
   std::vector<float> in_range_;        // a copy of logits that were too large to subtract
   UpsamplePlan plan_;
   std::vector<float> floats_;

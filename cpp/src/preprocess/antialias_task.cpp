@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "preprocess/input_rows.h"
+
 namespace etseg {
 namespace {
 
@@ -50,8 +52,10 @@ AntialiasPlan::AntialiasPlan(const AntialiasKernels& kernels_in, const Antialias
   carry_floats = (columns + strip_columns - 1) / strip_columns * row_pitch;
   tile_floats = column_floats * (axes.shrink_columns ? tile : columns);
   sums_floats = (round_up(target.width, lanes) + 1) * 3 * lanes;
+  staged_floats = target.is_planar_floats() ? 0 : 3 * lanes * target.width;
   const std::int64_t packed_bytes = rows.packed ? kMaxSegmentRows * run_pitch : 0;
-  const std::int64_t floats = block_floats + carry_floats + tile_floats + sums_floats;
+  const std::int64_t floats =
+      block_floats + carry_floats + tile_floats + sums_floats + staged_floats;
   constexpr std::int64_t kCacheLinePair = 128;  // no two tasks may write to one
   scratch_bytes = round_up(floats * kFloatBytes + packed_bytes, kCacheLinePair);
 }
@@ -62,7 +66,8 @@ AntialiasTask::AntialiasTask(const AntialiasPlan& plan, std::byte* scratch)
       carry_(block_ + plan.block_floats),
       tile_(carry_ + plan.carry_floats),
       sums_(tile_ + plan.tile_floats),
-      packed_(reinterpret_cast<std::uint8_t*>(sums_ + plan.sums_floats)) {}
+      staged_(sums_ + plan.sums_floats),
+      packed_(reinterpret_cast<std::uint8_t*>(staged_ + plan.staged_floats)) {}
 
 void AntialiasTask::run(std::int64_t begin, std::int64_t end) const {
   if (plan_.axes.shrink_rows) {
@@ -189,9 +194,16 @@ void AntialiasTask::write(std::int64_t y, std::int64_t rows) const {
   std::copy_n(target.scale, 3, result.scale);
   std::copy_n(target.bias, 3, result.bias);
   result.mirrored = plan_.rows.mirrored;
-  result.out = target.out + y * target.width;
-  result.plane_pitch = target.height * target.width;
-  plan_.kernels.write_block(result);
+  if (target.is_planar_floats()) {
+    result.out = static_cast<float*>(target.out) + y * target.width;
+    result.plane_pitch = target.height * target.width;
+    plan_.kernels.write_block(result);
+  } else {
+    result.out = staged_;
+    result.plane_pitch = plan_.kernels.lanes * target.width;
+    plan_.kernels.write_block(result);
+    store_rows(staged_, result.plane_pitch, rows, target, y);
+  }
 }
 
 std::int64_t AntialiasTask::next_strip(std::int64_t x) const {

@@ -38,7 +38,7 @@ struct AntialiasPlan {
   std::int64_t row_pitch;
 
   // Parts of the scratch of one task, in floats, in this order; then rows of packed bytes.
-  std::int64_t block_floats, carry_floats, tile_floats, sums_floats;
+  std::int64_t block_floats, carry_floats, tile_floats, sums_floats, staged_floats;
   std::int64_t scratch_bytes;
 };
 
@@ -77,6 +77,7 @@ class AntialiasTask {
   float* carry_;  // what the segment that ends a block gives to the row after it
   float* tile_;
   float* sums_;
+  float* staged_;  // a block of rows of the target, unless that is planar floats
   std::uint8_t* packed_;
 };
 

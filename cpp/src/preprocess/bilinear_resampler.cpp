@@ -4,6 +4,7 @@
 
 #include "kernels/kernels.h"
 #include "preprocess/filter_tables.h"
+#include "preprocess/input_rows.h"
 #include "preprocess/resampler.h"
 
 namespace etseg {
@@ -21,7 +22,8 @@ class BilinearResampler final : public Resampler {
     executor.run(0, tasks, 1, [&](std::int64_t begin, std::int64_t end) {
       BilinearRow row = row_;
       row.words += begin * 4 * row.words_pitch;  // the scratch of the first task is ours
-      run_rows(image, target, row, part_begin(target.height, tasks, begin),
+      float* const staged = staged_.empty() ? nullptr : staged_.data() + begin * 3 * target.width;
+      run_rows(image, target, row, staged, part_begin(target.height, tasks, begin),
                part_begin(target.height, tasks, end));
     });
   }
@@ -48,7 +50,9 @@ class BilinearResampler final : public Resampler {
     row_.second = second_.data();
     row_.weights = columns_.weight.data();
     row_.width = target.width;
-    row_.plane_pitch = target.height * target.width;
+    staged_.resize(target.is_planar_floats() ? 0
+                                             : static_cast<std::size_t>(tasks * 3 * target.width));
+    row_.plane_pitch = target.is_planar_floats() ? target.height * target.width : target.width;
     for (std::size_t c = 0; c < 3; ++c) {
       row_.scale[c] = target.scale[c];
       row_.bias[c] = target.bias[c];
@@ -88,8 +92,9 @@ class BilinearResampler final : public Resampler {
     row_.word_end = static_cast<std::int64_t>(end);
   }
 
+  // With `staged`, a row of each channel, rows go there first.
   void run_rows(const ImageView& image, const ResampleTarget& target, BilinearRow& row,
-                std::int64_t begin, std::int64_t end) const {
+                float* staged, std::int64_t begin, std::int64_t end) const {
     for (std::int64_t y = begin; y < end; ++y) {
       const auto at = static_cast<std::size_t>(y);
       row.above = image.data + rows_.first[at] * image.row_stride;
@@ -100,8 +105,9 @@ class BilinearResampler final : public Resampler {
         row.next_above = image.data + rows_.first[at + 1] * image.row_stride;
         row.next_below = image.data + rows_.second[at + 1] * image.row_stride;
       }
-      row.out = target.out + y * target.width;
+      row.out = staged ? staged : static_cast<float*>(target.out) + y * target.width;
       kernels_.row(row);
+      if (staged) store_rows(staged, target.width, 1, target, y);
     }
   }
 
@@ -110,6 +116,7 @@ class BilinearResampler final : public Resampler {
   TwoTapAxis rows_, columns_;
   std::vector<std::ptrdiff_t> first_, second_;
   std::vector<std::uint32_t> words_;
+  std::vector<float> staged_;  // of each task; empty for planar floats
   BilinearRow row_ = {};
 };
 

@@ -30,8 +30,8 @@ Preprocessor::~Preprocessor() = default;
 Preprocessor::Preprocessor(Preprocessor&&) noexcept = default;
 Preprocessor& Preprocessor::operator=(Preprocessor&&) noexcept = default;
 
-Status Preprocessor::run(const ImageView& image, std::int64_t height, std::int64_t width,
-                         float* out, const Executor& executor) {
+Status Preprocessor::run(const ImageView& image, std::int64_t height, std::int64_t width, void* out,
+                         const Executor& executor) {
   if (!is_size(image.height) || !is_size(image.width) || !is_size(height) || !is_size(width)) {
     return Status(Code::kInvalidUserInput,
                   "Cannot resize an image of " + shape(image.height, image.width) + " to " +
@@ -39,11 +39,11 @@ Status Preprocessor::run(const ImageView& image, std::int64_t height, std::int64
                       std::to_string(kMaxSize) + ".");
   }
   const PreprocessOptions& options = impl_->options;
-  ResampleTarget target = {height, width, {}, {}, out};
+  ResampleTarget target = {height, width, {}, {}, out, options.format};
   for (std::size_t c = 0; c < 3; ++c) {
     const double std = options.std[c];
-    target.scale[c] = static_cast<float>(1.0 / (255.0 * std));
-    target.bias[c] = static_cast<float>(-options.mean[c] / std);
+    target.scale[c] = options.format.bytes ? 1.0F : static_cast<float>(1.0 / (255.0 * std));
+    target.bias[c] = options.format.bytes ? 0.0F : static_cast<float>(-options.mean[c] / std);
   }
   try {
     impl_->resampler->run(image, target, executor);

@@ -17,7 +17,11 @@ struct ResampleTarget {
   std::int64_t width;
   float scale[3];  // out = byte * scale + bias
   float bias[3];
-  float* out;
+  void* out;
+  InputFormat format = {};
+
+  // What kernels write themselves; anything else goes through input_rows.h.
+  bool is_planar_floats() const { return !format.bytes && !format.interleaved; }
 };
 
 // What the tables of the filters depend on.

@@ -14,7 +14,6 @@ TensorDescription describe_tensor(const et::Result<et::TensorInfo>& tensor) {
   if (!tensor.ok()) return description;
   description.is_tensor = true;
   description.type = et::toString(tensor->scalar_type());
-  description.is_float32 = tensor->scalar_type() == ::executorch::aten::ScalarType::Float;
   description.sizes.assign(tensor->sizes().begin(), tensor->sizes().end());
   description.dim_order.assign(tensor->dim_order().begin(), tensor->dim_order().end());
   return description;

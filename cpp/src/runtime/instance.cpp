@@ -35,6 +35,17 @@ class OwnWorkspace {
   et::LoadBackendOptionsMap map_;
 };
 
+LabelMapView::Type label_type(ScalarType type) {
+  switch (type) {
+    case ScalarType::Byte:
+      return LabelMapView::Type::kUint8;
+    case ScalarType::Int:
+      return LabelMapView::Type::kInt32;
+    default:
+      return LabelMapView::Type::kInt64;
+  }
+}
+
 }  // namespace
 
 Status LoadedInstance::load(const LoadedProgram& program, Threads threads,
@@ -48,7 +59,7 @@ Status LoadedInstance::load(const LoadedProgram& program, Threads threads,
   }
   const auto meta = (*program).method_meta(kMethod);
   if (!meta.ok()) return runtime_error(meta.error(), doing, log);
-  ETSEG_RETURN_IF_ERROR(bind_input(meta->input_tensor_meta(0)->sizes(), doing, log));
+  ETSEG_RETURN_IF_ERROR(bind_input(*meta->input_tensor_meta(0), doing, log));
   return bind_outputs(doing, log);
 }
 
@@ -59,7 +70,7 @@ Status LoadedInstance::load(const LoadedProgram& program, Threads threads, const
   return load(program, threads, doing);
 }
 
-Result<LogitsView> LoadedInstance::execute(const ModelInfo& info) {
+Result<ModelOutput> LoadedInstance::execute(const ModelInfo& info) {
   const LogCapture log;
   if (const et::Error error = method_->execute(); error != et::Error::Ok) {
     return execution_error(error, log);
@@ -70,34 +81,39 @@ Result<LogitsView> LoadedInstance::execute(const ModelInfo& info) {
   // A program may shrink its output at run time; what was checked at load is an upper bound.
   const auto sizes = tensor.sizes();
   const std::size_t rank = sizes.size();
-  if (tensor.scalar_type() != ScalarType::Float || rank < 3 || sizes[rank - 3] != info.channels ||
-      sizes[rank - 2] != info.output_height || sizes[rank - 1] != info.output_width ||
-      tensor.const_data_ptr() == nullptr) {
+  const bool as_announced =
+      rank >= 2 && sizes[rank - 2] == info.output_height && sizes[rank - 1] == info.output_width &&
+      (info.channels == 0 || (rank >= 3 && sizes[rank - 3] == info.channels)) &&
+      (tensor.scalar_type() == ScalarType::Float) == (info.channels > 0) &&
+      tensor.const_data_ptr() != nullptr;
+  if (!as_announced) {
     return Status(Code::kInvalidModelOutput,
                   "the program returned " + shape_text({sizes.begin(), sizes.end()}) +
                       " where it had announced another shape or type at load");
   }
-  return LogitsView{tensor.const_data_ptr<float>(), info.channels, info.output_height,
-                    info.output_width, info.output_layout};
+  if (info.channels == 0) {
+    return ModelOutput(LabelMapView{tensor.const_data_ptr(), label_type(tensor.scalar_type()),
+                                    info.output_height, info.output_width});
+  }
+  return ModelOutput(LogitsView{tensor.const_data_ptr<float>(), info.channels, info.output_height,
+                                info.output_width, info.output_layout});
 }
 
 // Gives input() a place: the program's own, if it is in its memory plan, else one of ours.
-Status LoadedInstance::bind_input(et::Span<const std::int32_t> sizes, const std::string& doing,
+Status LoadedInstance::bind_input(const et::TensorInfo& info, const std::string& doing,
                                   const LogCapture& log) {
-  std::size_t count = 1;
-  for (const auto size : sizes) count *= static_cast<std::size_t>(size);
-  AlignedBuffer buffer = make_aligned_buffer(count * sizeof(float));
+  AlignedBuffer buffer = make_aligned_buffer(info.nbytes());
   if (!buffer) return {Code::kOutOfMemory, doing + ": no memory for the input"};
 
+  const auto sizes = info.sizes();
   input_sizes_.assign(sizes.begin(), sizes.end());
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    input_dim_order_.push_back(static_cast<std::uint8_t>(i));
-  }
+  input_dim_order_.assign(info.dim_order().begin(), info.dim_order().end());
   input_strides_.assign(sizes.size(), 1);
   for (std::size_t i = sizes.size() - 1; i > 0; --i) {
-    input_strides_[i - 1] = input_strides_[i] * input_sizes_[i];
+    const std::size_t inner = input_dim_order_[i];
+    input_strides_[input_dim_order_[i - 1]] = input_strides_[inner] * input_sizes_[inner];
   }
-  input_tensor_.emplace(ScalarType::Float, static_cast<ssize_t>(sizes.size()), input_sizes_.data(),
+  input_tensor_.emplace(info.scalar_type(), static_cast<ssize_t>(sizes.size()), input_sizes_.data(),
                         buffer.get(), input_dim_order_.data(), input_strides_.data());
   // Copies into the plan where there is one, else keeps the pointer. Done even where the plan's
   // memory is used: execute() insists that every input was set once.
@@ -112,11 +128,11 @@ Status LoadedInstance::bind_input(et::Span<const std::int32_t> sizes, const std:
 #pragma GCC diagnostic pop
   if (!value.isTensor()) return {Code::kWrongDimensions, doing + ": the input is no tensor"};
   const auto& tensor = value.toTensor();
-  if (static_cast<std::size_t>(tensor.numel()) != count || !tensor.const_data_ptr()) {
+  if (tensor.nbytes() != info.nbytes() || !tensor.const_data_ptr()) {
     return {Code::kWrongDimensions, doing + ": the input has no memory of the announced size"};
   }
-  input_ = tensor.mutable_data_ptr<float>();
-  if (input_ == reinterpret_cast<float*>(buffer.get())) input_buffer_ = std::move(buffer);
+  input_ = tensor.mutable_data_ptr();
+  if (input_ == buffer.get()) input_buffer_ = std::move(buffer);
   return {};
 }
 

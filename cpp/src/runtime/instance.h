@@ -2,6 +2,7 @@
 #pragma once
 
 #include <executorch/runtime/core/exec_aten/exec_aten.h>
+#include <executorch/runtime/executor/method_meta.h>
 
 #include <memory>
 #include <optional>
@@ -33,11 +34,11 @@ class LoadedInstance {
   // Only once load() succeeded. After an execute() that failed nothing of a delegate can be relied
   // on: what XNNPACK, for one, could not lay out for lack of memory it takes as laid out when it is
   // called again, and writes to nowhere. Destroy it.
-  float* input() { return input_; }
-  Result<LogitsView> execute(const ModelInfo& info);
+  void* input() { return input_; }
+  Result<ModelOutput> execute(const ModelInfo& info);
 
  private:
-  Status bind_input(::executorch::runtime::Span<const std::int32_t> sizes, const std::string& doing,
+  Status bind_input(const ::executorch::runtime::TensorInfo& info, const std::string& doing,
                     const LogCapture& log);
   Status bind_outputs(const std::string& doing, const LogCapture& log);
 
@@ -50,7 +51,7 @@ class LoadedInstance {
   std::optional<::executorch::aten::TensorImpl> input_tensor_;
   std::vector<AlignedBuffer> output_buffers_;
   LoadedMethod method_;
-  float* input_ = nullptr;
+  void* input_ = nullptr;
 };
 
 }  // namespace etseg

@@ -37,7 +37,7 @@ Result<std::unique_ptr<LoadedInstance>> ExecutorchModel::load_sharing() const {
   return instance;
 }
 
-Result<float*> ExecutorchModel::input() {
+Result<void*> ExecutorchModel::input() {
   if (weights_ != nullptr && instance_ != nullptr && !weights_->is_intact()) {
     push_log(LogLevel::kWarning,
              "the file of packed weights was changed while it was in use: the model packs its own");
@@ -48,13 +48,13 @@ Result<float*> ExecutorchModel::input() {
   return instance_->input();
 }
 
-Result<LogitsView> ExecutorchModel::execute() {
+Result<ModelOutput> ExecutorchModel::execute() {
   const WithoutPool without_pool(threads_ == Threads::kCaller);  // for what no backend took
   // Taken out for as long as it runs: what throws, or fails, leaves none behind.
   std::unique_ptr<LoadedInstance> running = std::move(instance_);
-  Result<LogitsView> logits = running->execute(info());
-  if (logits.ok()) instance_ = std::move(running);
-  return logits;
+  Result<ModelOutput> output = running->execute(info());
+  if (output.ok()) instance_ = std::move(running);
+  return output;
 }
 
 }  // namespace etseg

@@ -26,8 +26,8 @@ class ExecutorchModel final : public Model {
 
   const ModelInfo& info() const override { return program_->info(); }
   bool shares_weights() const override { return weights_ != nullptr; }
-  Result<float*> input() override;
-  Result<LogitsView> execute() override;
+  Result<void*> input() override;
+  Result<ModelOutput> execute() override;
 
  private:
   Result<std::unique_ptr<LoadedInstance>> load_sharing() const;

@@ -10,7 +10,9 @@ from .spec import ModelSpec
 _MOST = 3
 
 
-def assumptions(said: ModelSpec, filled: ModelSpec) -> tuple[str, ...]:
+def assumptions(
+    said: ModelSpec, filled: ModelSpec, takes_bytes: bool, returns_labels: bool
+) -> tuple[str, ...]:
     """What of normalisation, labels and activation was left open, and as what it was taken.
 
     Whatever else can be left open has a value that suits nearly every program.
@@ -18,9 +20,14 @@ def assumptions(said: ModelSpec, filled: ModelSpec) -> tuple[str, ...]:
     Args:
         said: by the spec, the program itself, or the catalogue.
         filled: the same with nothing left open.
+        takes_bytes: whether the program takes uint8.
+        returns_labels: whether it returns labels and no scores.
     """
     found = []
-    if said.mean is None or said.std is None:
+    if takes_bytes:
+        if said.mean is None and said.std is None:
+            found.append("pixels of 0..255, which the program normalises itself")
+    elif said.mean is None or said.std is None:
         what = [
             f"{name} {_numbers(getattr(filled, name))}"
             for name in ("mean", "std")
@@ -29,7 +36,7 @@ def assumptions(said: ModelSpec, filled: ModelSpec) -> tuple[str, ...]:
         found.append(f"pixels of 0..1 with {' and '.join(what)}")
     if said.labels is None:
         found.append(f"labels {_names(filled)}")
-    if said.activation is None:
+    if said.activation is None and not returns_labels:
         found.append(f"activation {filled.activation!r}")
     return tuple(found)
 

@@ -6,9 +6,11 @@ A program may have a constant method ``etseg_metadata`` that returns a JSON obje
         "schema": 1,
         "name": "my-model",                   text
         "labels": ["sky", "road"],            names in channel order, or {"0": "sky", "1": "road"}
-        "mean": [0.485, 0.456, 0.406],        red, green, blue, in units of 0..1
+        "mean": [0.485, 0.456, 0.406],        red, green, blue, in units of 0..1; neither it nor
+                                              "std" where the program takes bytes
         "std": [0.229, 0.224, 0.225],         above 0
-        "activation": "softmax",              or "sigmoid", "none"
+        "activation": "softmax",              or "sigmoid", "none"; "sigmoid" of many channels
+                                              wants one label more, the last, for none of them
         "background": "sky",                  a label's name or index
         "resample": "bilinear",               or "antialias"
         "logits_grid": {"kind": "align-corners", "size": [513, 513]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
@@ -14,20 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from etseg import _native, _threads
-from etseg._errors import InvalidConfigError, LabelError
+from etseg._errors import InvalidConfigError, InvalidUserInputError, LabelError
 from etseg._images.decode import Pixels
-from etseg._labels import LabelSet
+from etseg._labels import Label, LabelSet
 from etseg._messages import source_for_people
 
 from .assumptions import assumptions
 from .catalogue import with_published
 from .files import anchored
 from .metadata import complete
-from .spec import LogitsGrid, ModelSpec, Resample, Source
+from .spec import Activation, LogitsGrid, ModelSpec, Resample, Source
 
 # Of the two, the one whose masks of large photos move less when the photo does
 # (benchmarks/resample_quality.py).
 _DEFAULT_RESAMPLE: Resample = "antialias"
+#: How many labels a program that returns them is taken to tell apart, where nobody says.
+_LABELS_OF_A_MAP = 256
 
 _log = logging.getLogger("etseg")
 
@@ -43,6 +45,7 @@ class Session:
     input_size: tuple[int, int]
     output_size: tuple[int, int]
     assumed: tuple[str, ...]  # what neither the spec nor the program says, and was taken to be
+    has_probabilities: bool  # False: the program returns labels alone
 
     @classmethod
     def open(cls, spec: ModelSpec, path: Path, concurrency: int, shared: bool = False) -> Session:
@@ -68,12 +71,14 @@ class Session:
         else:
             model = _native.Model(os.fsencode(path), concurrency)  # a path need not be UTF-8
         spec = complete(spec, model.metadata, os.fspath(path))
-        spec = with_published(spec, model.channels)
-        labels = _labels_for(spec, model.channels)
+        scores = model.channels > 0
+        if scores and not model.takes_bytes:  # as all published ones
+            spec = with_published(spec, model.channels)
+        activation = _activation(spec, model.channels)
+        labels = _labels_for(spec, model.channels, activation)
         said = spec
         mean = spec.mean or (0.0, 0.0, 0.0)
         std = spec.std or (1.0, 1.0, 1.0)
-        activation = spec.activation or ("none" if model.channels == 1 else "softmax")
         resample = spec.resample or _DEFAULT_RESAMPLE
         grid = spec.logits_grid or LogitsGrid()
         spec = replace(
@@ -86,17 +91,35 @@ class Session:
             logits_grid=grid,
             background=_background(spec, labels),
         )
-        assumed = assumptions(said, spec)
+        assumed = assumptions(said, spec, model.takes_bytes, not scores)
         if assumed:
             _log.info("%s does not say all; assumed: %s", spec.name or path, "; ".join(assumed))
         input_size, output_size = model.input_size, model.output_size
-        segmenter = _native.Segmenter(model, mean, std, activation, resample, grid.kind, grid.size)
-        return cls(segmenter, spec, source, labels, input_size, output_size, assumed)
+        segmenter = _native.Segmenter(
+            model, mean, std, activation, resample, grid.kind, grid.size, len(labels)
+        )
+        return cls(segmenter, spec, source, labels, input_size, output_size, assumed, scores)
 
     @property
     def name(self) -> str:
         """What people call the model: its name, or where it is from, without secrets."""
         return self.spec.name or source_for_people(os.fspath(self.spec.model_source))
+
+    def members(self, classes: Iterable[Label]) -> tuple[IntEnum, ...]:
+        """The labels whose probabilities are asked for, each once.
+
+        Raises:
+            LabelError: there is no such label.
+            InvalidUserInputError: the program returns labels, and no probabilities.
+        """
+        members = self.labels.find_all(classes)
+        if members and not self.has_probabilities:
+            raise InvalidUserInputError(
+                f"there is no probability of {members[0].name}: the model's program returns labels "
+                "and no probabilities. Leave out classes_of_interest, and take the label's pixels "
+                "from ARGMAX or mask()"
+            )
+        return members
 
     def empty_maps(
         self, size: tuple[int, int], dtype: np.dtype[Any], members: tuple[IntEnum, ...]
@@ -147,15 +170,35 @@ class Session:
         )
 
 
-def _labels_for(spec: ModelSpec, channels: int) -> LabelSet:
-    count = 2 if channels == 1 else channels
+def _activation(spec: ModelSpec, channels: int) -> Activation:
+    if channels == 0:
+        if spec.activation not in (None, "none"):
+            raise InvalidConfigError(
+                f"activation is {spec.activation!r}, but the program returns labels; leave it out"
+            )
+        return "none"
+    return spec.activation or ("none" if channels == 1 else "softmax")
+
+
+def _labels_for(spec: ModelSpec, channels: int, activation: Activation) -> LabelSet:
+    """The spec's labels, if they are as many as the program tells apart; else those assumed."""
+    by_themselves = channels > 1 and activation == "sigmoid"
     if spec.labels is None:
-        return LabelSet.for_channels(channels)
+        if by_themselves:
+            return LabelSet((*(f"CLASS_{index}" for index in range(channels)), "BACKGROUND"))
+        return LabelSet.for_channels(channels or _LABELS_OF_A_MAP)
     labels = LabelSet(spec.labels)  # type: ignore[arg-type]  # normalised by the spec
+    count = channels + 1 if channels == 1 or by_themselves else channels or len(labels)
     if len(labels) != count:
-        tells = (
-            "one channel, foreground and background" if channels == 1 else f"{channels} channels"
-        )
+        if channels == 1:
+            tells = "one channel, foreground and background"
+        elif by_themselves:
+            tells = (
+                f"{channels} channels by 'sigmoid', and after them one for where none of those is "
+                "likely, such as 'background'"
+            )
+        else:
+            tells = f"{channels} channels"
         raise InvalidConfigError(
             f"the spec has {len(labels)} labels, but the program tells {count} apart ({tells})"
         )

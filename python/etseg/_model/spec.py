@@ -79,10 +79,12 @@ class ModelSpec:
             :meth:`ImageSegmentationModule.load`.
         mean: per channel (red, green, blue), in units of 0..1; subtracted from the image. None: 0.
             Values of a training with pixels in 0..255 are divided by 255 first; so are those of
-            `std`.
+            `std`. Programs that take bytes normalise them themselves, and want neither.
         std: per channel, in units of 0..1, above 0; the image is divided by it after that. None: 1.
-        activation: "softmax" over the channels, "sigmoid" of the one channel, or "none" where the
-            program returns probabilities. None: "none" for one channel, else "softmax".
+        activation: "softmax" over the channels, "sigmoid" of each channel by itself, or "none"
+            where the program returns probabilities, or labels. None: "none" for one channel, else
+            "softmax". With "sigmoid" and more than one channel there is one label more than
+            channels, the last, for pixels where no other is likely.
         background: the label that pictures leave unpainted. None: the one named BACKGROUND, if
             there is one.
         resample: how an image is brought to the model's input size: "bilinear" (two taps an axis,

@@ -18,6 +18,8 @@ _MOST = 4
 def described(made: Made) -> str:
     """The image's size, that of the maps if it is another, and what covers most of the image.
 
+    Of labels that were enlarged, which no interpolation made finer, also their own size.
+
     It is looked at when it is asked for; of a large map, at rows and columns of even distance. So
     shares are given in whole per cent.
     """
@@ -26,6 +28,9 @@ def described(made: Made) -> str:
     rows, columns = made.argmax.shape
     if (rows, columns) != (height, width):
         size += f" in maps of {columns}x{rows}"
+    own_rows, own_columns = made.output.size
+    if not made.output.has_scores and (own_rows, own_columns) != (rows, columns):
+        size += f", from labels of {own_columns}x{own_rows}"
     return f"<SegmentationResult of {size}: {_found(made)}>"
 
 

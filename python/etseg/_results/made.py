@@ -41,6 +41,19 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class Output:
+    """What the program returned.
+
+    Attributes:
+        size: height and width.
+        has_scores: False where it returned labels.
+    """
+
+    size: tuple[int, int]
+    has_scores: bool
+
+
+@dataclass(frozen=True)
 class Made:
     """A result is one of these, looked at by label.
 
@@ -53,6 +66,7 @@ class Made:
         background: index of the label that pictures leave unpainted, if there is one.
         image: what was segmented.
         model: the name of what segmented it.
+        output: what the program returned.
     """
 
     labels: LabelSet
@@ -63,6 +77,7 @@ class Made:
     background: int | None
     image: KeptImage
     model: str
+    output: Output
 
     def member(self, label: object) -> IntEnum:
         """A label by member, name or index.

@@ -53,6 +53,20 @@ class Maps(Mapping[IntEnum | str, Map]):
         return self._made.argmax.shape[0], self._made.argmax.shape[1]
 
     @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of what the program returned: all that is finer was made of it.
+
+        Where maps are larger, scores were interpolated; of a program that returns labels, a pixel
+        has the label of the program's pixel in which its centre lies.
+        """
+        return self._made.output.size
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether probabilities could be asked for: False of a program that returns labels."""
+        return self._made.output.has_scores
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the image, as a person sees it (EXIF orientation applied)."""
         return self._made.image_size
@@ -82,6 +96,11 @@ class Maps(Mapping[IntEnum | str, Map]):
         try:
             return self._made.probabilities[member]
         except KeyError:
+            if not self.has_probabilities:
+                raise LabelError(
+                    f"there is no probability of {member.name}: the model's program returns labels "
+                    "and no probabilities"
+                ) from None
             raise LabelError(
                 f"no probability map of {member.name} was asked for; add it to "
                 "classes_of_interest. There are: "

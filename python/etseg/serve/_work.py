@@ -80,7 +80,7 @@ def segment(name: str, module: ImageSegmentationModule, image: bytes, wish: Wish
         EtsegError: whatever ``forward()`` raises.
     """
     maps: Sequence[Label] = wish.classes if wish.output == "npz" else ()
-    if wish.output == "cutout" and wish.label is not None:
+    if wish.output == "cutout" and wish.label is not None and module.has_probabilities:
         maps = (wish.label,)
     elif wish.output == "confidence":
         maps = [label for label in module.labels if label.name != "ARGMAX"]

@@ -40,6 +40,12 @@ COMPUTED: dict[str, Callable[[Image], Floats]] = {
 }
 #: Programs with tests of their own, here or elsewhere.
 SPECIAL = {
+    "prelu_c3",
+    "prelu_of_bias_c3",
+    "no_bias_c3",
+    "two_nodes_c3",
+    "two_delegates_c3",
+    "quantized_no_bias_c3",
     "logits_c1",
     "sigmoid_c1",
     "log_c3",
@@ -48,6 +54,15 @@ SPECIAL = {
     "quantized_portable_c3",
     "described_c3",
     "described_by_number_c3",
+    "described_sigmoid_c3",
+    "int64_output",
+    "labels_int32",
+    "labels_uint8",
+    "labels_below_zero",
+    "uint8_input",
+    "uint8_nhwc",
+    "nhwc_c3",
+    "channels_last_input",
 }
 _IMAGE = ("[1,3,H,W]", "[3,H,W]")
 _LOGITS = ("[1,C,H,W]", "[C,H,W]")
@@ -56,13 +71,11 @@ REFUSED: dict[str, tuple[type[etseg.EtsegError], int, tuple[str, ...]]] = {
     "classifier": (etseg.InvalidModelError, 115, ("[1,10]", "output", *_LOGITS)),
     "rank5_output": (etseg.InvalidModelError, 115, ("[1,1,3,24,40]", *_LOGITS)),
     "float64_output": (etseg.InvalidModelError, 115, ("Double", "float32", *_LOGITS)),
-    "int64_output": (etseg.InvalidModelError, 115, ("Long", "float32", *_LOGITS)),
     "none_output": (etseg.InvalidModelError, 115, ("no tensor", *_LOGITS)),
     "two_inputs": (etseg.InvalidModelError, 97, ("2 inputs", *_IMAGE)),
     "int_input": (etseg.InvalidModelError, 116, ("Int", "float32", *_IMAGE)),
     "four_channels": (etseg.InvalidModelError, 116, ("[1,4,8,12]", *_IMAGE)),
     "batch2": (etseg.InvalidModelError, 116, ("[2,3,8,12]", *_IMAGE)),
-    "channels_last_input": (etseg.InvalidModelError, 116, ("order", "[0,2,3,1]", *_IMAGE)),
     "no_forward": (etseg.InvalidModelError, 35, ("no method", "'forward'")),
     "missing_operator": (etseg.UnsupportedModelError, 20, ("etsegtest::nowhere.out",)),
     "missing_backend": (etseg.UnsupportedModelError, 16, ("YnnpackBackend", "XnnpackBackend")),

@@ -140,7 +140,6 @@ def test_a_mapping_without_source_or_with_more() -> None:
 @pytest.mark.parametrize(
     ("name", "activation", "words"),
     [
-        ("logits_c3", "sigmoid", ("'sigmoid'", "one output channel", "3", "'softmax'")),
         ("sigmoid_c1", "softmax", ("'softmax'", "'sigmoid'", "'none'")),
     ],
 )

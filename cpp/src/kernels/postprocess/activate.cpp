@@ -56,7 +56,7 @@ struct OneChannel {
     for (int v = 0; v < kVectors; ++v, at += kLanes) {
       const F32 x = load_(args.logits.data + at - args.first);
       const I32 bad = ((I32)x & 0x7FFFFFFF) >= kInfinityBits;
-      const F32 p = bad ? broadcast(kNaN) : one_channel_probability(args.activation, x);
+      const F32 p = bad ? broadcast(kNaN) : own_probability(args.activation, x);
       store_labels(args.out, at, one_channel_label(p), lanes);
       for (std::int64_t i = 0; i < args.out.plane_count; ++i) {
         const PlaneOut& plane = args.out.planes[i];

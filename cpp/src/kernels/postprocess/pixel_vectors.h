@@ -58,9 +58,9 @@ static inline void store_labels(const MapsOut& out, std::int64_t at, I32 labels,
   }
 }
 
-// One channel: the probability of label 0. Labels and maps both come from this one function, so
-// that ARGMAX is what the map says.
-static inline F32 one_channel_probability(Activation activation, F32 v) {
+// The probability of a logit by itself; of the one channel, that of label 0. Labels and maps both
+// come from this one function, so that ARGMAX is what the map says.
+static inline F32 own_probability(Activation activation, F32 v) {
   switch (activation) {
     case Activation::kSigmoid:
       return sigmoid(v);

@@ -131,7 +131,7 @@ void compute(const UpsampleArgs& args, const UpsampleBand& band, const ColumnBlo
     const F32 fraction = broadcast(args.y_fraction[band.y + j]);
     F32 best = value(0, fraction);
     I32 label = broadcast_int(candidates[0]);
-    if (one_channel) label = one_channel_label(one_channel_probability(args.activation, best));
+    if (one_channel) label = one_channel_label(own_probability(args.activation, best));
     for (std::int64_t i = 1; i < count; ++i) {
       const F32 v = value(i, fraction);
       const I32 greater = v > best;

@@ -56,7 +56,19 @@ void list_all_classes(const UpsampleArgs& args, ClassList& list) {
   }
 }
 
-// No denominator: one channel, or probabilities already.
+// Of labels that do not exclude each other: the greatest logit of all but the last class, which is
+// "none of them".
+F32 greatest_logit(const UpsampleArgs& args, const SourceRows& source, const ColumnBlock& block,
+                   F32 fraction) {
+  F32 greatest = at_fraction(ramp_of_class(source, block, 0), fraction);
+  for (std::int64_t c = 1; c + 1 < args.logits.channels; ++c) {
+    const F32 value = at_fraction(ramp_of_class(source, block, c), fraction);
+    greatest = value > greatest ? value : greatest;
+  }
+  return greatest;
+}
+
+// No denominator: one channel, each by itself, or probabilities already.
 [[gnu::noinline]] void maps_without_denominator(const UpsampleArgs& args, const UpsampleBand& band,
                                                 const ColumnBlock& block) {
   const I32 bad = nonfinite_lanes(args, band, block);
@@ -64,12 +76,13 @@ void list_all_classes(const UpsampleArgs& args, ClassList& list) {
   const std::int64_t rows = band.rows;
   const float* fractions = args.y_fraction + band.y;
   const bool one_channel = args.logits.channels == 1;
-  const Activation activation = one_channel ? args.activation : Activation::kNone;
+  const bool each_by_itself = !one_channel && args.activation == Activation::kSigmoid;
   for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
     const std::int64_t label = args.out.planes[p].label;
-    const bool complement = one_channel && label == 1;
+    const bool none_of_them = each_by_itself && label == args.logits.channels - 1;
+    const bool complement = none_of_them || (one_channel && label == 1);
     const LogitRamp ramp = ramp_of_class(source, block, one_channel ? 0 : label);
-    if (activation == Activation::kNone && !complement && !args.has_nonfinite) {
+    if (args.activation == Activation::kNone && !complement && !args.has_nonfinite) {
       write_map(args, band, block, p, [&](auto map) {
         for (std::int64_t j = 0; j < rows; ++j) map.put(at_fraction(ramp, broadcast(fractions[j])));
       });
@@ -77,8 +90,10 @@ void list_all_classes(const UpsampleArgs& args, ClassList& list) {
     }
     write_map(args, band, block, p, [&](auto map) {
       for (std::int64_t j = 0; j < rows; ++j) {
-        const F32 value =
-            one_channel_probability(activation, at_fraction(ramp, broadcast(fractions[j])));
+        const F32 fraction = broadcast(fractions[j]);
+        const F32 logit = none_of_them ? greatest_logit(args, source, block, fraction)
+                                       : at_fraction(ramp, fraction);
+        const F32 value = own_probability(args.activation, logit);
         map.put(bad ? broadcast(kNaN) : complement ? 1.0F - value : value);
       }
     });
@@ -116,7 +131,7 @@ void softmax_of_block(const UpsampleArgs& args, const UpsampleBand& band, const 
 
 void upsample_maps(const UpsampleArgs& args, const UpsampleBand& band,
                    const UpsampleScratch& scratch) {
-  if (args.logits.channels == 1 || args.activation == Activation::kNone) {
+  if (args.logits.channels == 1 || args.activation != Activation::kSoftmax) {
     for_each_block(args,
                    [&](const ColumnBlock& block) { maps_without_denominator(args, band, block); });
     return;

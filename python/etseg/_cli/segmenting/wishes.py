@@ -95,8 +95,8 @@ def wishes_of(
         )
     table = colours(_palette(palette), labels, background if isinstance(background, int) else None)
     painted = [one for one in labels.members if table.painted[one] and int(one) not in left_out]
-    asked = chosen
-    if cuts and not chosen and isinstance(background, int):
+    asked = chosen if module.has_probabilities else ()
+    if cuts and module.has_probabilities and not chosen and isinstance(background, int):
         asked = (labels.members[background],)  # of all others the rest
     return Wishes(
         classes=chosen,
