@@ -28,6 +28,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import etseg
+from etseg._labels import for_people
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
@@ -108,7 +109,11 @@ def _plane(plane: npt.NDArray[Any]) -> Picture:
 def _lines_of(value: Any) -> tuple[list[npt.NDArray[np.int32]], dict[tuple[int, int], str]]:
     """Outlines or boxes: their lines, and names by where they stand."""
     if isinstance(value, Mapping):
-        boxes = {label.name: box for label, box in value.items() if label.name != "BACKGROUND"}
+        boxes = {
+            for_people(label.name): box
+            for label, box in value.items()
+            if label.name != "BACKGROUND"
+        }
         corners = [[(x0, y0), (x1, y0), (x1, y1), (x0, y1)] for x0, y0, x1, y1 in boxes.values()]
         names = {(box[0], box[1]): name for name, box in boxes.items()}
         return [np.array(four, np.int32) for four in corners], names
