@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 from etseg._model.catalogue import CATALOGUE
@@ -40,6 +42,16 @@ Examples:
               help="Requests that may wait; the next get 503.")  # fmt: skip
 @click.option("--deadline", type=click.FloatRange(0, min_open=True), default=10.0,
               show_default=True, metavar="S", help="Seconds that one may wait.")  # fmt: skip
+@click.option("--max-pixels", type=click.IntRange(1), default=50_000_000, show_default=True,
+              metavar="N", help="Of an image.")  # fmt: skip
+@click.option("--max-body-bytes", type=click.IntRange(1), default=32 << 20, show_default=True,
+              metavar="N", help="Of a request.")  # fmt: skip
+@click.option("--body-seconds", type=click.FloatRange(0, min_open=True), default=30.0,
+              show_default=True, metavar="S", help="In which a body has to arrive.")  # fmt: skip
+@click.option("--packed-weights", type=click.Choice(["memory", "file"]), metavar="memory|file",
+              help="Where weights lie: in each instance's memory, or in a file of the cache "
+              "directory, once for all of them and all workers.  "
+              "[default: file for several workers]")  # fmt: skip
 @click.option("--allow-urls", is_flag=True, help="Take images by URL, from public addresses.")
 def serve(
     models: tuple[str, ...],
@@ -48,6 +60,10 @@ def serve(
     workers: int,
     max_waiting: int,
     deadline: float,
+    max_pixels: int,
+    max_body_bytes: int,
+    body_seconds: float,
+    packed_weights: Literal["memory", "file"] | None,
     allow_urls: bool,
 ) -> None:
     """Segment what is posted over HTTP."""
@@ -66,6 +82,10 @@ def serve(
             concurrency=max(1, get_num_threads() // workers),
             max_waiting=max_waiting,
             deadline=deadline,
+            max_pixels=max_pixels,
+            max_body_bytes=max_body_bytes,
+            body_seconds=body_seconds,
+            packed_weights=packed_weights or ("file" if workers > 1 else None),
             allow_urls=allow_urls,
         )
         run(settings, host, port, workers)

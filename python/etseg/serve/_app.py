@@ -86,7 +86,14 @@ class _Service:
     def __init__(self, settings: Settings) -> None:
         concurrency = settings.concurrency or get_num_threads()
         self._settings = settings
-        self._models = Models(settings.models, concurrency, settings.limits)  # type: ignore[arg-type]
+        self._models = Models(
+            settings.models,  # type: ignore[arg-type]  # specs, by now
+            {
+                "concurrency": concurrency,
+                "limits": settings.limits,
+                "packed_weights": settings.packed_weights,
+            },
+        )
         # One more than instances: it reads and decodes the next image meanwhile.
         self._running = concurrency + 1
         self._metrics = Metrics()

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
-from etseg._limits import Limits
 from etseg._model.catalogue import CATALOGUE
 from etseg._model.spec import ModelSpec
 from etseg._module import ImageSegmentationModule
+from etseg._options import ModuleKeywords
 
 from ._problem import ProblemError
 
+#: Labels whose indices a byte holds; ARGMAX is one of them, and has none.
+_MOST_OF_UINT8 = 257
+
 
 class Models:
-    """Loaded modules. Loading and reloading block, and are for a thread."""
+    """Loaded modules. Loading and reloading block, and are for a thread.
 
-    def __init__(self, specs: Sequence[ModelSpec], concurrency: int, limits: Limits) -> None:
+    Args:
+        specs: what to load.
+        options: of each module, but for the type of its ARGMAX: uint8 where its labels fit.
+    """
+
+    def __init__(self, specs: Sequence[ModelSpec], options: ModuleKeywords) -> None:
         self._specs = {name_of(spec): spec for spec in specs}
-        self._modules = {
-            name: ImageSegmentationModule(concurrency=concurrency, limits=limits)
-            for name in self._specs
-        }
+        self._options = options
+        self._modules: dict[str, ImageSegmentationModule] = {}
 
     def load(self) -> None:
-        """Loads all, or all anew: a model goes only when its successor is there.
+        """Loads all, or all anew: those that are there go only when all successors are.
 
-        Requests that run meanwhile end on the model they began with.
+        Requests end on the model they began with, which goes with the last of them.
 
         Raises:
             EtsegError: whatever loading raises; those loaded before stay.
         """
-        for name, module in self._modules.items():
-            module.load(self._specs[name])
-            module.warmup()
+        self._modules = {name: self._loaded(spec) for name, spec in self._specs.items()}
 
     def delete(self) -> None:
         """Frees all."""
@@ -44,7 +48,8 @@ class Models:
     @property
     def are_loaded(self) -> bool:
         """Whether there is something to segment with."""
-        return all(module.is_loaded for module in self._modules.values())
+        modules = self._modules.values()
+        return bool(modules) and all(module.is_loaded for module in modules)
 
     def get(self, name: str | None) -> tuple[str, ImageSegmentationModule]:
         """A model by name; the first where none is named.
@@ -52,10 +57,23 @@ class Models:
         Raises:
             ProblemError: 404: there is none of that name.
         """
-        name = name or next(iter(self._modules))
-        if name not in self._modules:
-            raise ProblemError(404, f"no model {name!r}; there are {list(self._modules)}")
-        return name, self._modules[name]
+        modules = self._modules
+        name = name or next(iter(modules))
+        if name not in modules:
+            raise ProblemError(404, f"no model {name!r}; there are {list(modules)}")
+        return name, modules[name]
+
+    def _loaded(self, spec: ModelSpec) -> ImageSegmentationModule:
+        """Its ARGMAX is uint8 where its labels fit: a quarter of the memory, and less time."""
+        dtypes: tuple[Literal["uint8", "int32"], ...] = ("uint8", "int32")
+        for dtype in dtypes:
+            options: ModuleKeywords = {**self._options, "argmax_dtype": dtype}
+            module = ImageSegmentationModule(**options)
+            module.load(spec)
+            if len(module.labels) <= _MOST_OF_UINT8:
+                break
+        module.warmup()
+        return module
 
     def described(self) -> list[dict[str, Any]]:
         """All, for ``GET /v1/models``."""

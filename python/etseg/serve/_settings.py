@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from etseg._errors import InvalidConfigError
 from etseg._limits import Limits
@@ -22,6 +22,8 @@ class Settings:
             of the file. The first is the default.
         concurrency: how many images are segmented at a time, over all models; None for as many as
             etseg uses threads.
+        packed_weights: as for :class:`etseg.ImageSegmentationModule`: "file" for one copy of the
+            weights in all instances, models of the same file and worker processes.
         max_waiting: how many requests may wait for their turn; the next ones get 503.
         deadline: seconds that a request may wait for its turn; then it gets 503, uncomputed.
         max_body_bytes: of a request.
@@ -42,6 +44,7 @@ class Settings:
         default_factory=lambda: (SELFIE_SEGMENTATION,)
     )
     concurrency: int | None = None
+    packed_weights: Literal["memory", "file"] | None = None
     max_waiting: int = 64
     deadline: float = 10.0
     max_body_bytes: int = 32 << 20

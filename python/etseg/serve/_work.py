@@ -130,6 +130,7 @@ def _confidence(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:
 def _npz(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:
     file = io.BytesIO()
     arrays: dict[str, Any] = {_name_of_key(key): value for key, value in result.items()}
+    arrays["ARGMAX"] = result.argmax.astype(np.int32)  # as files of the package have it
     np.savez(file, **arrays)
     return file.getvalue()
 

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sys
+import time
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -24,6 +25,24 @@ def test_it_serves_and_ends(photo_path: Path, workers: int) -> None:
     with served("--workers", workers) as server:
         status, body = server.post(photo_path.read_bytes())
         assert (status, json.loads(body)["model"]) == (200, "selfie-segmentation")
+        assert server.end() in ENDED
+
+
+def test_workers_share_their_weights(tmp_path: Path) -> None:
+    """Both map one file, sooner or later."""
+    model = program("quantized_c3")
+    with served("--workers", 2, "--model", model, ETSEG_CACHE=str(tmp_path)) as server:
+        pid = server.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        mapped: list[set[str]] = []
+        end = time.monotonic() + PATIENCE
+        while len(mapped) < 2 and time.monotonic() < end:
+            maps = [Path(f"/proc/{child}/maps") for child in children.read_text().split()]
+            found = [re.findall(rf"{tmp_path}/weights/\S+", each.read_text()) for each in maps]
+            mapped = [set(paths) for paths in found if paths]
+            time.sleep(0.05)
+        assert len(mapped) == 2
+        assert mapped[0] == mapped[1]
         assert server.end() in ENDED
 
 

@@ -111,6 +111,7 @@ def test_each_output(
     arrays = np.load(io.BytesIO(get(output="npz", classes="SELFIE")))
     assert sorted(arrays) == ["ARGMAX", "SELFIE"]
     np.testing.assert_array_equal(arrays["SELFIE"], expected["SELFIE"])
+    np.testing.assert_array_equal(arrays["ARGMAX"], expected.argmax, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -249,6 +250,21 @@ def test_other_methods_and_paths(client: TestClient) -> None:
     answer = client.get("/nowhere")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_model_of_many_labels(photo_path: Path) -> None:
+    """More than fit into a byte, also where it takes the place of one of few."""
+    app = create_app(Settings(models=[program("logits_c300")], concurrency=1))
+    with TestClient(app) as client, etseg.ImageSegmentationModule() as module:
+        module.load(program("logits_c300"))
+        expected = module.forward(photo_path.read_bytes(), resize=True)
+        assert client.portal is not None
+        for _ in range(2):
+            answer = client.post(
+                "/v1/segment", content=photo_path.read_bytes(), params={"output": "mask"}
+            )
+            np.testing.assert_array_equal(picture(answer.content), expected.argmax)
+            client.portal.call(app.state.service.reload)
 
 
 def test_it_can_be_mounted(settings: Settings, photo_path: Path) -> None:
