@@ -172,7 +172,7 @@ def _tell(known: dict[str, Any]) -> None:
         f"{_WHERE[known['where']]})",
         "input": _size(known["input_size"]) or "not known until it is downloaded",
         "output": _size(known["output_size"]),
-        "classes": f"{len(labels)}: {', '.join(labels)}",
+        "classes": _classes(labels),
         "background": known["background"],
         "mean": _numbers(known["mean"]),
         "std": _numbers(known["std"]),
@@ -186,6 +186,13 @@ def _tell(known: dict[str, Any]) -> None:
         if value:
             lines = textwrap.wrap(value, 66, break_on_hyphens=False) if name in _LONG else [value]
             click.echo(f"{click.style(f'{name:<10}', bold=True)} " + ("\n" + " " * 11).join(lines))
+
+
+def _classes(labels: list[str]) -> str:
+    count = len(labels)
+    if labels == [f"CLASS_{index}" for index in range(count)]:
+        return f"{count} without names: CLASS_0 to CLASS_{count - 1}"
+    return f"{count}: {', '.join(labels)}"
 
 
 def _size(size: tuple[int, int] | None) -> str:

@@ -85,6 +85,10 @@ class TestModels:
         assert found["assumed"] == []
         assert "assumed" not in run("models", program("described_c3")).stdout
 
+    def test_labels_without_names_are_not_listed(self) -> None:
+        text = run("models", program("logits_c300")).stdout
+        assert "classes    300 without names: CLASS_0 to CLASS_299\n" in text
+
     def test_time(self) -> None:
         assert told("--time", program("logits_c3"))["forward_ms"] > 0
         assert "forward    " in run("models", "--time", program("logits_c3")).stdout
@@ -108,6 +112,14 @@ class TestModels:
 
 
 class TestSaidOfAModel:
+    def test_nothing_to_cut_out(self, photo: Path, tmp_path: Path) -> None:
+        """In the command's words, before any photo is read."""
+        words = ["segment", photo, "--model", program("logits_c3"), "--cutout"]
+        ended = run(*words, tmp_path / "c.png")
+        assert ended.exit_code == 2
+        assert "say with --classes what is to be cut out" in ended.stderr
+        assert run(*words, tmp_path / "c.png", "--classes", "class_1").exit_code == 0
+
     @pytest.fixture
     def photo(self, tmp_path: Path) -> Path:
         Image.fromarray(np.full((24, 40, 3), 128, np.uint8)).save(tmp_path / "a.png")

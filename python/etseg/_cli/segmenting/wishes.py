@@ -80,8 +80,7 @@ def wishes_of(
 
     Raises:
         LabelError: a label that the model does not have.
-        InvalidUserInputError: nothing is left to cut out.
-        click.BadParameter: `palette` or `mask_of` is none.
+        click.BadParameter: `palette` or `mask_of` is none, or nothing is left to cut out.
     """
     labels = LabelSet(cast("type[IntEnum]", module.labels))
     chosen = labels.find_all(classes)
@@ -95,12 +94,18 @@ def wishes_of(
         )
     table = colours(_palette(palette), labels, background if isinstance(background, int) else None)
     painted = [one for one in labels.members if table.painted[one] and int(one) not in left_out]
-    asked = chosen if module.has_probabilities else ()
-    if cuts and module.has_probabilities and not chosen and isinstance(background, int):
+    if cuts and not chosen and background is None:
+        raise click.BadParameter(
+            "the model has no background that could be left out; say with --classes what is to be "
+            "cut out",
+            param_hint="--cutout",
+        )
+    asked = chosen
+    if cuts and not chosen and isinstance(background, int):
         asked = (labels.members[background],)  # of all others the rest
     return Wishes(
         classes=chosen,
-        asked=asked,
+        asked=asked if module.has_probabilities else (),
         palette={one: table.rgb[one] for one in painted},
         alpha=alpha,
         legend=legend,
