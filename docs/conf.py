@@ -59,7 +59,7 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(collections\.abc|enum|numpy|os|pathlib|starlette|types)\..*"),
     # Of options, which the docstrings describe.
-    (r"py:.*", r"(Module|Worker)Keywords|Activation|Resample"),
+    (r"py:.*", r"(Module|Worker)Keywords|CustomConfig|Activation|Resample"),
     (r"py:.*", r"etseg\._running\.stream\.Item"),  # the type variable of a generic class
     (r"py:.*", r"(etseg\._labels\.)?ByLabel"),  # a mapping; what may be a key, each method says
     (r"py:.*", r"(etseg\._labels\.)?LabelEnum"),  # an IntEnum, as each property says

@@ -18,9 +18,10 @@ from ._images.source import source_of
 from ._labels import Label
 from ._model.catalogue import CATALOGUE
 from ._model.choosing import Model
+from ._model.custom_config import CustomConfig, fields_of
 from ._model.session import Session
 from ._model.spec import ModelSpec, Source, SpecKeywords
-from ._options import CallOptions, ModuleKeywords, ModuleOptions, shares
+from ._options import CallOptions, ModuleKeywords, ModuleOptions, one_resize, shares
 from ._results.made import Made, Map, Output, Timings
 from ._results.maps import maps_to_reuse
 from ._results.result import SegmentationResult, result_of
@@ -126,6 +127,32 @@ class ImageSegmentationModule(ModelHolder):
         module.load({"model_source": source, **spec}, on_download_progress_callback)
         return module
 
+    @classmethod
+    @shares(ModuleOptions)
+    def from_custom_config(
+        cls,
+        source: Source,
+        config: CustomConfig,
+        on_download_progress_callback: Callable[[float], object] | None = None,
+        **options: Unpack[ModuleKeywords],
+    ) -> Self:
+        """:meth:`from_custom_model`, as react-native-executorch 0.9 calls and writes it.
+
+        Args:
+            source: a path, ``file://`` URI or http(s) URL.
+            config: ``{"label_map": an IntEnum or {name: index}, "preprocessor_config":
+                {"norm_mean": ..., "norm_std": ...}}``; the second may be left out.
+            on_download_progress_callback: called with 0.0 to 1.0, see :meth:`load`.
+
+        Raises:
+            InvalidConfigError: `config` is no such mapping.
+            EtsegError: whatever :meth:`load` raises.
+        """
+        fields = fields_of(config)
+        module = cls(**options)
+        module.load({"model_source": source, **fields}, on_download_progress_callback)
+        return module
+
     def forward(
         self,
         image: object,
@@ -134,6 +161,7 @@ class ImageSegmentationModule(ModelHolder):
         *,
         channel_order: Literal["rgb", "bgr"] = "rgb",
         out: SegmentationResult | None = None,
+        resize_to_input: bool | None = None,
     ) -> SegmentationResult:
         """Segments one image.
 
@@ -161,6 +189,8 @@ class ImageSegmentationModule(ModelHolder):
             out: an earlier result of the same size and classes, whose arrays are written over
                 and which is returned: no allocation, no page fault. After an error its arrays
                 hold anything.
+            resize_to_input: another name of `resize`, that of react-native-executorch 0.8 and
+                later. There it is True unless said otherwise, here False.
 
         Returns:
             a mapping from labels to arrays (H, W): ARGMAX always, and the probability (float32,
@@ -180,6 +210,7 @@ class ImageSegmentationModule(ModelHolder):
             ForkedProcessError: the model was loaded in a process that this one was forked from.
         """
         start = perf_counter_ns()
+        resize = one_resize(resize, resize_to_input)
         options = CallOptions(classes_of_interest, resize, channel_order)
         self._loaded().members(options.classes_of_interest)
         source = source_of(image, bgr=options.bgr, limits=self._options.limits)
@@ -220,6 +251,7 @@ class ImageSegmentationModule(ModelHolder):
         *,
         channel_order: Literal["rgb", "bgr"] = "rgb",
         out: SegmentationResult | None = None,
+        resize_to_input: bool | None = None,
     ) -> SegmentationResult:
         """:meth:`forward`, on another thread, while the event loop goes on.
 
@@ -234,6 +266,7 @@ class ImageSegmentationModule(ModelHolder):
         from ._running import event_loop
 
         self._loaded()  # without a model there is nothing to wait for
+        resize = one_resize(resize, resize_to_input)
         work = partial(
             self.forward, image, classes_of_interest, resize, channel_order=channel_order, out=out
         )
@@ -248,6 +281,7 @@ class ImageSegmentationModule(ModelHolder):
         *,
         channel_order: Literal["rgb", "bgr"] = "rgb",
         look_ahead: int | None = None,
+        resize_to_input: bool | None = None,
         on_error: Literal["raise"] = "raise",
     ) -> SegmentationStream[SegmentationResult]: ...
 
@@ -260,6 +294,7 @@ class ImageSegmentationModule(ModelHolder):
         *,
         channel_order: Literal["rgb", "bgr"] = "rgb",
         look_ahead: int | None = None,
+        resize_to_input: bool | None = None,
         on_error: Literal["yield"],
     ) -> SegmentationStream[SegmentationResult | EtsegError]: ...
 
@@ -272,6 +307,7 @@ class ImageSegmentationModule(ModelHolder):
         *,
         channel_order: Literal["rgb", "bgr"] = "rgb",
         look_ahead: int | None = None,
+        resize_to_input: bool | None = None,
         on_error: Literal["raise", "yield"] = "raise",
     ) -> SegmentationStream[Any]:
         """Segments many images: their results, in order, as an iterator.
@@ -296,6 +332,7 @@ class ImageSegmentationModule(ModelHolder):
         """
         from ._running.stream import SegmentationStream
 
+        resize = one_resize(resize, resize_to_input)
         options = CallOptions(classes_of_interest, resize, channel_order)
         self._loaded().members(options.classes_of_interest)
 

@@ -116,6 +116,21 @@ class CallOptions:
         return self.channel_order == "bgr"
 
 
+def one_resize(resize: bool, resize_to_input: bool | None) -> bool:
+    """`resize`, by whichever of its two names it was given.
+
+    Raises:
+        InvalidUserInputError: both were, and differ.
+    """
+    if resize_to_input is None:
+        return resize
+    if resize and not resize_to_input:
+        raise InvalidUserInputError(
+            "resize is True and resize_to_input False; they are two names of one option, give one"
+        )
+    return resize_to_input
+
+
 def shares(*sources: Callable[..., Any]) -> Callable[[T], T]:
     """Arguments of a function, or class, that others take too: as they describe them.
 
