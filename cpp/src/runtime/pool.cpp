@@ -1,5 +1,6 @@
 #include "runtime/pool.h"
 
+#include <dlfcn.h>
 #include <executorch/runtime/kernel/thread_parallel_interface.h>
 #include <sched.h>
 #include <sys/types.h>
@@ -185,4 +186,16 @@ std::uint32_t get_num_performant_cores() {
   return static_cast<std::uint32_t>(etseg::pool_size.load());
 }
 }  // namespace executorch::extension::cpuinfo
+
+// Called as the process ends, in forked children too, where it would wait for threads that only the
+// parent has: since glibc 2.42 or so for ever. A child leaves the pool to the system.
+extern "C" {
+using DestroyPool = void(void* pool);
+__attribute__((visibility("default"))) DestroyPool pthreadpool_destroy;
+void pthreadpool_destroy(void* pool) {
+  static auto* const next =
+      reinterpret_cast<DestroyPool*>(::dlsym(RTLD_NEXT, "pthreadpool_destroy.etseg"));
+  if (next != nullptr && etseg::check_runtime_process().ok()) next(pool);
+}
+}  // extern "C"
 #endif
