@@ -11,6 +11,7 @@ import errno
 import os
 from functools import partial
 from pathlib import Path
+from types import CoroutineType
 
 import numpy as np
 
@@ -67,6 +68,8 @@ def _opened(image: object, bgr: bool, limits: Limits) -> ImageSource:
     """What a function has opened, which is no function again."""
     given = _given(image, bgr, limits)
     if given is None:
+        if isinstance(image, CoroutineType):
+            image.close()  # nobody awaits it, of which Python would warn
         raise InvalidUserInputError(
             f"the function that opens the image returned a {type(image).__name__}; {EXPECTED}"
         )

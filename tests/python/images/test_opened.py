@@ -131,6 +131,10 @@ def too_large() -> object:
     raise MemoryError
 
 
+async def later() -> object:
+    return smooth()
+
+
 def ours() -> object:
     raise etseg.DownloadError("of mine")
 
@@ -143,6 +147,7 @@ def ours() -> object:
         (too_large, etseg.OutOfMemoryError, "memory", MemoryError),
         (ours, etseg.DownloadError, "^of mine$", type(None)),
         (lambda: 7, etseg.InvalidUserInputError, "returned a int; expected", type(None)),
+        (later, etseg.InvalidUserInputError, "returned a coroutine; expected", type(None)),
         (lambda: broken, etseg.InvalidUserInputError, "returned a function", type(None)),
         (lambda: "nope.png", etseg.FileMissingError, "nope.png", type(None)),
     ],
