@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import copyreg
 import operator
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import Enum, EnumMeta, IntEnum
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
 
-from ._errors import InvalidConfigError, InvalidUserInputError, LabelError
+from ._errors import InvalidUserInputError, LabelError
+from ._label_enums import ARGMAX, NamedMeta, enum_of_names
 from ._messages import brief
 
 #: A label of a model: a member of its enum, its name, or its index.
 Label = IntEnum | str | int
-#: What may describe all labels of a model: an enum, names in order, or ``{index: name}``.
-Labels = type[IntEnum] | Sequence[str] | Mapping[Any, str]
-
-_ARGMAX = "ARGMAX"
 
 
 class LabelEnum(Protocol):
@@ -84,130 +78,16 @@ def for_people(name: str) -> str:
     return "PERSON" if name == "SELFIE" else name
 
 
-class _NamedMeta(EnumMeta):
-    """Of the enums that are made of names: they remember them, and pickle as them."""
-
-    given: tuple[str, ...]
-
-
-class _NamedLabel(IntEnum, metaclass=_NamedMeta):
-    """Base of the enums that are made of names."""
-
-
-@cache
-def enum_of_names(names: tuple[str, ...]) -> type[IntEnum]:
-    """An IntEnum of these labels, ARGMAX last. Equal names give the same enum, so that members
-    pickled in one process are members of the model's enum in another.
-    """
-    members: dict[str, int] = {}
-    for index, name in enumerate(names):
-        member = re.sub(r"\W+", "_", name).strip("_").upper() or f"CLASS_{index}"
-        if member[0].isdigit():
-            member = f"CLASS_{member}"
-        while member in members or member == _ARGMAX:
-            member = f"{member}_{index}"
-        members[member] = index
-    members[_ARGMAX] = len(names)
-    make: Any = _NamedLabel
-    enum: type[IntEnum] = make("Label", members, module=__name__)
-    cast("_NamedMeta", enum).given = names
-
-    def reduce(self: int, _protocol: object) -> tuple[Any, ...]:
-        return _member, (names, int(self))
-
-    enum.__reduce_ex__ = reduce  # type: ignore[assignment, method-assign]
-    return enum
-
-
-def _reduced(enum: Any) -> tuple[Any, ...]:
-    return enum_of_names, (enum.given,)
-
-
-copyreg.pickle(_NamedMeta, _reduced)
-
-
-def _member(names: tuple[str, ...], value: int) -> IntEnum:
-    return enum_of_names(names)(value)
-
-
-def normalize_labels(labels: Labels) -> type[IntEnum] | tuple[str, ...]:
-    """Checks what describes the labels of a spec, and makes it hashable.
-
-    Raises:
-        InvalidConfigError: not an IntEnum, a sequence of names or an ``{index: name}`` mapping;
-            names that are empty or repeat; indices that are not 0, 1, 2, ...
-    """
-    if isinstance(labels, type):
-        if not issubclass(labels, IntEnum):
-            raise InvalidConfigError(f"labels is {labels!r}; expected an IntEnum, names or a dict")
-        return _checked_enum(labels)
-    if isinstance(labels, Mapping):
-        labels = _in_order(labels)
-    if isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
-        raise InvalidConfigError(f"labels is {brief(labels)}; expected an IntEnum, names or a dict")
-    names = tuple(labels)
-    if not names or not all(isinstance(name, str) and name.strip() for name in names):
-        raise InvalidConfigError(f"labels are {brief(names)}; expected names, none of them empty")
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InvalidConfigError(
-                f"the label {brief(name)} stands twice; every label needs its own name"
-            )
-        seen.add(name)
-    return names
-
-
-def _in_order(labels: Mapping[Any, str]) -> list[str]:
-    by_index = {_index(key): name for key, name in labels.items()}
-    if None in by_index or by_index.keys() != set(range(len(labels))):
-        raise InvalidConfigError(
-            f"the keys of labels are {brief(list(labels)[:5])}...; expected 0, 1, 2, ... each once"
-        )
-    return [by_index[index] for index in range(len(labels))]
-
-
-def _index(key: object) -> int | None:
-    """An index, as a number or, in JSON, as text; None where it is none."""
-    if isinstance(key, str):
-        return int(key) if re.fullmatch(r"[0-9]{1,9}", key) else None
-    try:
-        return None if isinstance(key, bool) else operator.index(key)  # type: ignore[arg-type]
-    except TypeError:
-        return None
-
-
-def _checked_enum(enum: type[IntEnum]) -> type[IntEnum]:
-    # An enum iterates over members, each once, whatever further names they have.
-    values = sorted(int(member) for member in enum if member.name != _ARGMAX)
-    if not values or values != list(range(len(values))):
-        raise InvalidConfigError(
-            f"the values of {enum.__name__} are {brief(values[:5])}...; expected 0, 1, 2, ... each "
-            "once"
-        )
-    argmax = enum.__members__.get(_ARGMAX)
-    if argmax is not None and int(argmax) != len(values):
-        raise InvalidConfigError(
-            f"{enum.__name__}.ARGMAX is {int(argmax)}; expected {len(values)}, after the classes"
-        )
-    same = [name for name, member in enum.__members__.items() if member is argmax]
-    if argmax is not None and same != [_ARGMAX]:
-        raise InvalidConfigError(
-            f"{' and '.join(same)} of {enum.__name__} are one; expected an ARGMAX of its own"
-        )
-    return enum
-
-
 class LabelSet:
     """The labels of a loaded model: finds the one that a caller means."""
 
     def __init__(self, labels: type[IntEnum] | tuple[str, ...]) -> None:
         self.enum = labels if isinstance(labels, type) else enum_of_names(labels)
         kind: type = type(self.enum)
-        given = cast("_NamedMeta", self.enum).given if kind is _NamedMeta else ()
-        self.members = tuple(sorted(member for member in self.enum if member.name != _ARGMAX))
+        given = cast("NamedMeta", self.enum).given if kind is NamedMeta else ()
+        self.members = tuple(sorted(member for member in self.enum if member.name != ARGMAX))
         #: The key of the ARGMAX map: a member, or its name where the caller's enum has none.
-        self.argmax: IntEnum | str = self.enum.__members__.get(_ARGMAX, _ARGMAX)
+        self.argmax: IntEnum | str = self.enum.__members__.get(ARGMAX, ARGMAX)
         # Names as they were given come first, then whatever their case, then those of the members.
         self._by_name: dict[str, IntEnum] = dict(zip(given, self.members, strict=False))
         for name, member in self._by_name.copy().items():
@@ -238,9 +118,9 @@ class LabelSet:
         if isinstance(label, Enum):
             if not isinstance(label, self.enum):
                 raise self._unknown(label, f"; it is a label of another enum than {self.enum!r}")
-            return None if label.name == _ARGMAX else label
+            return None if label.name == ARGMAX else label
         if isinstance(label, str):
-            if label.casefold() == _ARGMAX.casefold():
+            if label.casefold() == ARGMAX.casefold():
                 return None
             member = self._by_name.get(label, self._by_name.get(label.casefold()))
             if member is None:
@@ -301,7 +181,7 @@ class ByLabel(Mapping[IntEnum, T]):
         member = self._labels.find(key)
         if member is None or member not in self._values:
             raise LabelError(
-                f"there is nothing for {getattr(member, 'name', _ARGMAX)}. There is for: "
+                f"there is nothing for {getattr(member, 'name', ARGMAX)}. There is for: "
                 + (", ".join(each.name for each in self._values) or "no label")
             )
         return self._values[member]

@@ -13,7 +13,8 @@ import pytest
 import etseg
 from children import output_of
 from etseg import DeeplabLabel, ImageSegmentationModule, SelfieSegmentationLabel
-from etseg._labels import LabelSet, enum_of_names, normalize_labels
+from etseg._label_enums import enum_of_names, normalize_labels
+from etseg._labels import LabelSet
 from programs import picture, program
 
 

@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 _LAYERS = {
     **dict.fromkeys(
         (
-            *("_errors", "_labels", "_limits", "_uris", "_options"),
+            *("_errors", "_labels", "_label_enums", "_limits", "_uris", "_options"),
             *("_cpus", "_threads", "_reading", "_writing", "_native", "_messages"),
         ),
         "vocabulary",

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from etseg._errors import InvalidConfigError, InvalidModelSourceError
-from etseg._labels import LabelEnum, Labels, normalize_labels
+from etseg._label_enums import Labels, normalize_labels
+from etseg._labels import LabelEnum
 from etseg._messages import brief, source_for_people
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
-from etseg._labels import Labels
+from etseg._label_enums import Labels
 
 from ._options import Options
 from ._requirements import require

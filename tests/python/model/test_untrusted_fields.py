@@ -36,7 +36,7 @@ from etseg._download.hub import url_of_reference
 from etseg._download.partial import Version, parse_note
 from etseg._download.program_check import program_length
 from etseg._download.records import Record, parse_record
-from etseg._labels import normalize_labels
+from etseg._label_enums import normalize_labels
 from etseg._messages import brief, redacted
 from etseg._model.metadata import complete
 
