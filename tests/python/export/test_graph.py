@@ -188,3 +188,37 @@ def test_products_that_broadcast_stay() -> None:
     graph = simplified(network, (6, 8), cut=True).graph
     image = torch.rand(1, 3, 6, 8)
     torch.testing.assert_close(rewritten(graph)(image), network(image))
+
+
+def test_constants_have_the_strides_of_their_shape() -> None:
+    """Of axes of length 1, too: XNNPACK takes [1, 1, H, W] with others for channels last."""
+    graph = simplified(_Shifted(), (8, 8), cut=False).graph
+    (value,) = graph.buffers()
+    assert tuple(value.shape) == (1, 1, 8, 8)
+    assert value.stride() == (64, 64, 8, 1)
+
+
+class _Shifted(nn.Module):
+    """Adds what is computed of a weight alone, whose strides contiguous() leaves as they come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.rand(8, 8, 1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image + self.bias.permute(2, 0, 1).contiguous().unsqueeze(0)
+
+
+def test_checks_of_constants_are_no_work_for_the_program() -> None:
+    """They read a number out of a tensor, which the runtime would have to."""
+    graph = simplified(_Checked(), (8, 8), cut=False).graph
+    assert [n.target for n in graph.graph.nodes if n.op == "call_function"] == [
+        torch.ops.aten.relu.default
+    ]
+
+
+class _Checked(nn.Module):
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        sides = torch.tensor([[8, 8], [4, 4]])
+        torch._check((sides[:, 0] * sides[:, 1]).sum().item() == 80)
+        return image.relu()

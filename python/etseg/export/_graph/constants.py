@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import fx
 
+#: What the tracer found to hold, and writes down: of shapes, and of numbers that they are made of.
+_CHECKS = (torch.ops.aten._assert_scalar.default,)
+
 
 def constant_of(graph: fx.GraphModule, node: Any) -> torch.Tensor | None:
     """The tensor that a node reads from the module; None for any other."""
@@ -22,7 +25,10 @@ def set_constant(graph: fx.GraphModule, name: str, value: torch.Tensor) -> fx.No
     name = "".join(letter if letter.isalnum() else "_" for letter in f"etseg_{name}")
     while hasattr(graph, name):
         name += "_"
-    graph.register_buffer(name, value.contiguous())
+    # contiguous() leaves the strides of axes of length 1 as they are, by which the exporter would
+    # take [1, 1, H, W] for channels last, and XNNPACK for another shape.
+    value = value.detach().clone(memory_format=torch.contiguous_format)
+    graph.register_buffer(name, value)
     node = graph.graph.get_attr(name)
     node.meta["val"] = value
     return node
@@ -31,8 +37,9 @@ def set_constant(graph: fx.GraphModule, name: str, value: torch.Tensor) -> fx.No
 def drop_unused(graph: fx.GraphModule) -> None:
     """Takes out what computes nothing that is returned, and weights that nothing reads."""
     for node in list(graph.graph.nodes):
-        if node.op == "call_module" and node.target == "_guards_fn":
-            graph.graph.erase_node(node)  # torch.export's checks of the input's shape
+        of_the_shape = node.op == "call_module" and node.target == "_guards_fn"
+        if of_the_shape or node.target in _CHECKS:
+            graph.graph.erase_node(node)
     graph.graph.eliminate_dead_code()
     graph.recompile()
     read = {node.target for node in graph.graph.nodes if node.op == "get_attr"}

@@ -1,4 +1,4 @@
-"""Semantic segmentation networks of transformers, by name or folder, with their processors."""
+"""Segmentation networks of transformers, by name or folder, with their processors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from etseg._errors import DownloadError, InvalidModelSourceError
 
+from . import universal
 from .network import Network, first_tensor
 from .weights import load_weights
 
@@ -32,14 +33,14 @@ class _SwappedChannels(nn.Module):
 
 
 def from_transformers(name: str, weights: str | os.PathLike[str] | None) -> Network:
-    """A network that AutoModelForSemanticSegmentation knows, and what its processor does.
+    """A network for semantic or universal segmentation, and what its processor does.
 
     Args:
         name: on the hub, or a folder that save_pretrained wrote.
         weights: a file that replaces its weights; None for its own.
 
     Raises:
-        InvalidModelSourceError: it is no semantic segmentation network.
+        InvalidModelSourceError: it is no such network.
         DownloadError: it cannot be had.
     """
     try:
@@ -51,15 +52,24 @@ def from_transformers(name: str, weights: str | os.PathLike[str] | None) -> Netw
             "transformers is not installed, and its networks are asked for: "
             "pip install transformers"
         ) from None
-    auto = transformers.AutoModelForSemanticSegmentation
     try:
         config = transformers.AutoConfig.from_pretrained(name)
     except OSError as error:
         raise DownloadError(f"'hf:{name}' cannot be had: {_first_line(error)}") from error
+    if config.model_type in universal.REFUSED:
+        raise InvalidModelSourceError(
+            f"'hf:{name}' is a {config.model_type}: {universal.REFUSED[config.model_type]}"
+        )
+    queries = config.model_type in universal.KNOWN
+    if queries:
+        auto = transformers.AutoModelForUniversalSegmentation
+    else:
+        auto = transformers.AutoModelForSemanticSegmentation
     if type(config) not in auto._model_mapping:
         raise InvalidModelSourceError(
             f"'hf:{name}' is a {config.model_type}; that is no network for semantic segmentation "
-            "that transformers' AutoModelForSemanticSegmentation knows"
+            "that transformers' AutoModelForSemanticSegmentation knows, nor one of the universal "
+            f"ones {', '.join(universal.KNOWN)}"
         )
     try:
         # Eager attention is made of operators that torch.export and the runtime have.
@@ -70,6 +80,14 @@ def from_transformers(name: str, weights: str | os.PathLike[str] | None) -> Netw
         load_weights(module, weights)
     module.config.return_dict = True
     module.config.output_hidden_states = module.config.output_attentions = False
+    processor = _processor(name)
+    found = _described(name, module, processor)
+    return universal.composed(found, name, processor) if queries else found
+
+
+def _described(name: str, module: Any, processor: Any) -> Network:
+    """A network with what its configuration and its processor know."""
+    config = module.config
     folder = Path(name)
     fields: dict[str, Any] = {
         "name": folder.name if folder.is_dir() else name.rpartition("/")[2],
@@ -78,7 +96,6 @@ def from_transformers(name: str, weights: str | os.PathLike[str] | None) -> Netw
     }
     if not folder.is_dir():
         fields["origin"] = f"https://huggingface.co/{name}"
-    processor = _processor(name)
     if processor is None:
         note = f"'hf:{name}' has no image processor: mean and std are taken as 0 and 1; check them"
         return Network(module.eval(), f"transformers {name}", _configured(config), fields, (note,))
