@@ -21,9 +21,10 @@ NETWORK is one of
   FILE.py:FUNCTION        a function in a file that returns a torch.nn.Module
   MODULE:FUNCTION         likewise, in an installed module
   torchvision:NAME        a segmentation network of torchvision
-  hf:NAME | hf:FOLDER     a semantic segmentation network of transformers
+  hf:NAME | hf:FOLDER     a segmentation network of transformers
   smp:ARCHITECTURE/ENCODER | smp:FOLDER     of segmentation_models_pytorch
   FILE.pt2                what torch.export.save wrote
+  FILE.onnx | FILE.tflite     a network in another format
 
 \b
 Examples:

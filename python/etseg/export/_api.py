@@ -51,10 +51,12 @@ def export(
               [1, C, H', W'], or a structure with them as "out", "logits" or first tensor;
             - ``"FILE.py:FUNCTION"`` or ``"MODULE:FUNCTION"``, which returns such a module;
             - ``"torchvision:NAME"``, a segmentation network of torchvision;
-            - ``"hf:NAME"``, a semantic segmentation network of transformers, on the hub or in a
-              folder; labels, mean, std and size are taken from its configuration and processor;
+            - ``"hf:NAME"``, a semantic or universal segmentation network of transformers, on the
+              hub or in a folder; labels, mean, std and size are taken from its configuration and
+              processor;
             - ``"smp:ARCHITECTURE/ENCODER"`` of segmentation_models_pytorch, or ``"smp:FOLDER"``;
-            - a ``torch.export.ExportedProgram``, or the path of a .pt2 file with one.
+            - a ``torch.export.ExportedProgram``, or the path of a .pt2 file with one;
+            - the path of an .onnx or a .tflite file.
         path: of the file to write; its name ends in .pte.
         weights: a file with the network's state (torch.save's or safetensors); what torchvision
             calls its weights; "random" for measurements. None: the source's own.

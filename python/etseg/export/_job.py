@@ -44,7 +44,7 @@ def opened(
     classes = None
     if "labels" in given:
         classes = len(LabelSet(ModelSpec(model_source="", labels=given["labels"]).labels))  # type: ignore[arg-type]
-    found = open_network(network, weights, classes)
+    found = open_network(network, weights, classes, options.size)
     size = options.size or found.size
     if size is None:
         raise InvalidUserInputError(

@@ -17,12 +17,15 @@ __all__ = ["Network", "open_network"]
 _EXPECTED = (
     "expected a torch.nn.Module, a torch.export.ExportedProgram, 'torchvision:NAME', "
     "'hf:NAME or FOLDER', 'smp:ARCHITECTURE/ENCODER', 'FILE.py:FACTORY', 'MODULE:FACTORY' or a "
-    "'.pt2' file"
+    "file .pt2, .onnx or .tflite"
 )
 
 
 def open_network(
-    network: object, weights: str | os.PathLike[str] | None, classes: int | None
+    network: object,
+    weights: str | os.PathLike[str] | None,
+    classes: int | None,
+    size: tuple[int, int] | None = None,
 ) -> Network:
     """The network that was meant.
 
@@ -31,6 +34,7 @@ def open_network(
             :func:`etseg.export.export`.
         weights: a file, or what the source calls its weights; None for the source's own.
         classes: how many there shall be, where the source lets one choose.
+        size: that it shall be for, where the source has to know.
 
     Raises:
         InvalidModelSourceError: it is none of these, or there is no such network or weights.
@@ -51,6 +55,14 @@ def open_network(
         from .exported import from_file
 
         return from_file(Path(text), weights)
+    if Path(text).suffix == ".onnx":
+        from .onnx import from_onnx
+
+        return from_onnx(Path(text), weights, size)
+    if Path(text).suffix == ".tflite":
+        from .tflite import from_tflite
+
+        return from_tflite(Path(text), weights)
     scheme, colon, name = text.partition(":")
     if not colon or not name:
         raise InvalidModelSourceError(f"the network is {text!r}; {_EXPECTED}")
