@@ -1,107 +1,134 @@
 """What exports of networks are like: sizes, agreement and times, as a table in Markdown.
 
-    python benchmarks/export.py [NAME ...]
+    python benchmarks/export.py [NAME ...] [--again] [--times] [--write]
 
-In an environment with the extra "export" and torchvision. The real DeepLab's weights are read from
-the models beside the checkout; torchvision's networks have random ones, whose labels say nothing,
-and are there for sizes and times. Each network is exported whole, cut, and in int8.
+In an environment with the extra "export", torchvision, transformers and
+segmentation_models_pytorch. Each row's program and report are kept in build/benchmarks/export, and
+a row that is there is not made again: what was interrupted goes on where it was. Times want a
+machine that does nothing else; --times measures them anew, of the programs that are there, in some
+seconds a row.
+
+The real DeepLab's weights are read from the models beside the checkout. The other networks have
+random ones, whose labels say nothing: they are there for sizes and times.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import tempfile
-from collections.abc import Callable
+import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from etseg.export import ExportError, ExportReport, export
-from harness.models import SHARED
-from pte_to_torch import XnnpackProgram
+from etseg.export import ExportError, export
+from etseg.export._verification.compare import measure
+from etseg.export._verification.photos import packaged_photos
+from harness.exported import NETWORKS, Network
+from harness.models import BUILD, CHECKOUT, SHARED
 
 PHOTOS = SHARED / "images"
+PROGRAMS = BUILD / "export"
+PAGE = CHECKOUT / "docs" / "export.md"
 FORMS: dict[str, dict[str, Any]] = {
-    "whole": {"low_stride": False},
-    "cut": {"low_stride": True},
+    "whole": {"low_stride": False, "photos": PHOTOS, "least_agreement": 0},
+    "cut": {"low_stride": True, "photos": PHOTOS, "least_agreement": 0},
     "int8": {"low_stride": True, "quantize": "int8", "calibration": PHOTOS},
 }
-
-
-def deeplab(side: int) -> nn.Module:
-    """The published network, which has no other size in it than that of its upsampling."""
-    network = XnnpackProgram(SHARED / "models" / "deeplabv3_mnv2_dm05_pascal_257_xnnpack_fp32.pte")
-    for kind, node, _ in network.nodes:
-        if kind == "XNNStaticResizeBilinear2D":
-            node["new_height"] = node["new_width"] = side
-    return network.eval()
-
-
-def random_torchvision(name: str) -> Callable[[], nn.Module]:
-    """One of torchvision's, untrained."""
-
-    def make() -> nn.Module:
-        import torchvision.models.segmentation as zoo
-
-        torch.manual_seed(1)
-        auxiliary = {} if name.startswith("lraspp") else {"aux_loss": True}
-        return getattr(zoo, name)(weights=None, weights_backbone=None, **auxiliary).eval()
-
-    return make
-
-
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], tuple[str, ...]]] = {
-    "deeplab-257": (lambda: deeplab(257), (257, 257), ("whole", "cut", "int8")),
-    "deeplab-513": (lambda: deeplab(513), (513, 513), ("whole", "cut", "int8")),
-    "lraspp-mobilenet-v3-224": (
-        random_torchvision("lraspp_mobilenet_v3_large"), (224, 224), ("whole", "cut")
-    ),
-    "deeplab-resnet50-224": (
-        random_torchvision("deeplabv3_resnet50"), (224, 224), ("whole", "cut")
-    ),
-}  # fmt: skip
 
 HEAD = """\
 | network | form | output | file MB | plan MB | delegated | labels equal | load ms | forward ms |
 |---|---|---|---|---|---|---|---|---|"""
+BEGIN, END = "<!-- begin: python benchmarks/export.py --write -->", "<!-- end -->"
 
 
-def row(name: str, form: str, report: ExportReport) -> str:
+def make(name: str, form: str, network: Network) -> dict[str, Any]:
+    """A program, exported and kept; what is known of it."""
+    options: dict[str, Any] = dict(FORMS[form])
+    if not network.saved:
+        options["activation"] = "softmax"
+    if not network.trained:
+        options.pop("photos", None)  # the package's three do for what has no labels to compare
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            report = export(
+                network.source(Path(folder)),
+                PROGRAMS / f"{name}-{form}.pte",
+                size=network.size,
+                **options,
+            )
+        except ExportError as error:
+            return {"refused": str(error).splitlines()[0]}
+    found: dict[str, Any] = json.loads(report.as_json())
+    return found
+
+
+def kept(name: str, form: str, again: bool, times: bool) -> dict[str, Any]:
+    """The row as it is kept, or made now."""
+    record, program = PROGRAMS / f"{name}-{form}.json", PROGRAMS / f"{name}-{form}.pte"
+    if again or not record.exists():
+        found = make(name, form, NETWORKS[name])
+        record.write_text(json.dumps(found))
+        return found
+    found = json.loads(record.read_text())
+    if times and "refused" not in found:
+        measured = measure(program, packaged_photos()[0])
+        found |= {"load_ms": measured.load_ms, "forward_ms": measured.forward_ms}
+        record.write_text(json.dumps(found))
+    return found
+
+
+def row(name: str, form: str, found: dict[str, Any]) -> str:
     """A line of the table. Of random weights the labels are left out."""
-    real = name.split("-")[-1].isdigit() and name.count("-") == 1
-    photos = ", ".join(f"{one.agreement:.2%}" for one in report.photos[:-1]) if real else "(random)"
-    kept = f", {len(report.float_layers)} of {report.layers} in float" if report.quantized else ""
+    if "refused" in found:
+        return f"| {name} | {form} | refused: {found['refused']} | | | | | | |"
+    photos = ", ".join(f"{one['agreement']:.2%}" for one in found["photos"][:-1])
+    inside = f", {len(found['float_layers'])} of {found['layers']} in float"
+    rows, columns = found["output_size"]
     return (
-        f"| {name} | {form}{kept} | {report.channels}x{report.output_size[0]}x"
-        f"{report.output_size[1]} | {report.file_bytes / 1e6:.2f} | {report.plan_bytes / 1e6:.2f} "
-        f"| {report.share_delegated:.0%} in {report.partitions} | {photos} "
-        f"| {report.load_ms:.1f} | {report.forward_ms:.2f} |"
+        f"| {name} | {form}{inside if found['quantized'] else ''} "
+        f"| {found['channels']}x{rows}x{columns} | {found['file_bytes'] / 1e6:.2f} "
+        f"| {found['plan_bytes'] / 1e6:.2f} | {found['share_delegated']:.0%} in "
+        f"{found['partitions']} | {photos if NETWORKS[name].trained else '(random)'} "
+        f"| {found['load_ms']:.1f} | {found['forward_ms']:.2f} |"
     )
 
 
+def write(table: list[str]) -> None:
+    """Puts the table into the page, in the place of the one that is there."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{PAGE} has no lines {BEGIN!r} and {END!r}, between which the table belongs")
+    body = "\n".join([HEAD, *table])
+    PAGE.write_text(f"{before}{BEGIN}\n\n{body}\n\n{END}{after}", encoding="utf-8")
+
+
 def main() -> None:
-    """Exports what was named, or everything."""
+    """Every row that was named, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help=", ".join(NETWORKS))
+    parser.add_argument("--again", action="store_true", help="make rows that are there, too")
+    parser.add_argument("--times", action="store_true", help="measure rows that are there anew")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(NETWORKS)
+    if unknown:
+        parser.error(f"no network is called {', '.join(sorted(unknown))}")
+    if options.write and options.names:
+        parser.error("--write puts the whole table into the page; leave the names out")
+    PROGRAMS.mkdir(parents=True, exist_ok=True)
+    warnings.simplefilter("ignore")  # of the exporters, about themselves
     print(HEAD, flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        for name in parser.parse_args().names or NETWORKS:
-            make, size, forms = NETWORKS[name]
-            for form in forms:
-                options = FORMS[form]
-                if form != "int8":
-                    options = options | {"photos": PHOTOS, "least_agreement": 0}
-                path = Path(folder) / f"{name}-{form}.pte"
-                try:
-                    report = export(make(), path, size=size, activation="softmax", **options)
-                except ExportError as error:
-                    if error.report is None:
-                        raise
-                    print(f"| {name} | {form}: refused | | | | | {error.report.agreement:.2%} | |")
-                    continue
-                print(row(name, form, report), flush=True)
+    table = []
+    for name in options.names or NETWORKS:
+        for form in NETWORKS[name].forms:
+            table.append(row(name, form, kept(name, form, options.again, options.times)))
+            print(table[-1], flush=True)
+    if options.write:
+        write(table)
 
 
 if __name__ == "__main__":
