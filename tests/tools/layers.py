@@ -37,7 +37,7 @@ _LAYERS = {
     **dict.fromkeys(
         (
             *("_errors", "_labels", "_label_enums", "_limits", "_uris", "_options"),
-            *("_cpus", "_threads", "_reading", "_writing", "_native", "_messages"),
+            *("_cpus", "_threads", "_opencv", "_reading", "_writing", "_native", "_messages"),
         ),
         "vocabulary",
     ),

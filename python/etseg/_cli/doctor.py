@@ -26,6 +26,9 @@ Fields of --json:
   version, package     of etseg, and where it is installed
   python, platform     likewise, of the interpreter and the system
   dependencies         version by package
+  opencv               package (whose files cv2 has), version, packages (that
+                       are installed), failure (of its import, or null),
+                       advice (what to do, or null)
   isa, supported_isas  the kernels in use, and those this CPU can run
   threads              that one forward runs on
   cpus                 machine (logical CPUs), allowed (to this process),
@@ -88,6 +91,26 @@ def _dependencies() -> Section:
     found = {name: has for name in _DEPENDENCIES if (has := _version(name))}
     line = ", ".join(f"{name} {has}" for name, has in found.items())
     return Section([("packages", line)], {"dependencies": found})
+
+
+def _opencv() -> Section:
+    from . import opencv  # with what finds packages
+
+    found = opencv.look()
+    advice = opencv.advice(found)
+    here = " ".join((found.owner or "not installed", found.version or "")).strip()
+    return Section(
+        [("opencv", here if advice is None else f"{here}. {advice}")],
+        {
+            "opencv": {
+                "package": found.owner,
+                "version": found.version,
+                "packages": dict(found.packages),
+                "failure": found.failure,
+                "advice": advice,
+            }
+        },
+    )
 
 
 def _kernels() -> Section:
@@ -187,6 +210,7 @@ _SECTIONS: tuple[Callable[[], Section], ...] = (
     _package,
     _python,
     _dependencies,
+    _opencv,
     _kernels,
     _threads,
     _runtime,

@@ -211,7 +211,7 @@ def _has_end(data: memoryview) -> bool:
 
 
 def _decode_other(data: memoryview, header: Header, origin: str) -> _Image:
-    import cv2  # 100 ms to import: only when there is something to decode
+    from etseg._opencv import cv2  # 100 ms to import: only when there is something to decode
 
     if header.essentials:
         data = memoryview(header.essentials())
@@ -294,7 +294,7 @@ def quiet() -> Iterator[None]:
 
 def _set_log_level(level: int) -> int:
     """Sets OpenCV's and returns what it was."""
-    import cv2
+    from etseg._opencv import cv2
 
     if hasattr(cv2, "setLogLevel"):  # until 4.12
         return int(cv2.setLogLevel(level))

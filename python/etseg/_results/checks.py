@@ -67,8 +67,7 @@ def _told(what: str) -> Iterator[None]:
 
 def _of_opencv(error: Exception) -> bool:
     """Whether OpenCV lacked memory: it has one class for all errors."""
-    import cv2
-
-    if not isinstance(error, cv2.error):
+    cv2: Any = sys.modules.get("cv2")  # where it is not imported, or broken, the error is not its
+    if not isinstance(error, getattr(cv2, "error", ())):
         return False
     return getattr(error, "code", 0) == cv2.Error.StsNoMem or "bad_alloc" in str(error)

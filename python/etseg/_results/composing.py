@@ -36,7 +36,7 @@ def opacity(made: Made, labels: object) -> npt.NDArray[np.uint8]:
         LabelError: there is no such label.
         InvalidUserInputError: there is none to choose.
     """
-    import cv2
+    from etseg._opencv import cv2
 
     plane = _probability(made, labels)
     if plane is None:
@@ -133,7 +133,7 @@ def _probability(made: Made, labels: object) -> npt.NDArray[np.float32] | None:
 
 def _blurred(rgb: Image, opacity: npt.NDArray[np.uint8]) -> Image:
     """The image, blurred; with what is opaque left out, so that it casts no halo."""
-    import cv2
+    from etseg._opencv import cv2
 
     height, width = opacity.shape
     scale = min(1.0, _BLUR_SIDE / max(height, width))
@@ -149,7 +149,7 @@ def _blurred(rgb: Image, opacity: npt.NDArray[np.uint8]) -> Image:
 
 def _covering(image: Image, height: int, width: int) -> Image:
     """An image scaled so that it covers that size, and cut to it around its centre."""
-    import cv2
+    from etseg._opencv import cv2
 
     have = image.shape[:2]
     scale = max(height / have[0], width / have[1])

@@ -69,7 +69,7 @@ def encoded(path: Path, image: npt.NDArray[Any]) -> list[memoryview | bytes]:
 
 @needs_memory("a picture's file")
 def _encoded(path: Path, image: npt.NDArray[Any]) -> memoryview:
-    import cv2
+    from etseg._opencv import cv2
 
     ending = path.suffix.lower()
     largest = _LARGEST.get(ending)

@@ -17,7 +17,7 @@ def add_legend(picture: Image, rows: list[tuple[str, npt.NDArray[np.uint8]]]) ->
     OpenCV's letters are ASCII; others become question marks. Of more lines than have room, the
     first are drawn.
     """
-    import cv2
+    from etseg._opencv import cv2
 
     height, width = picture.shape[:2]
     scale = max(0.35, min(height, width) / 900)

@@ -111,7 +111,7 @@ def _picture(view: View) -> tuple[npt.NDArray[np.uint8], str]:
 
     Painted at the size that is shown: a photograph of 12 megapixels is not painted in full.
     """
-    import cv2
+    from etseg._opencv import cv2
 
     height, width = view.image_size
     scale = min(1.0, MAX_SIDE / max(height, width))
@@ -128,7 +128,7 @@ def _picture(view: View) -> tuple[npt.NDArray[np.uint8], str]:
 
 
 def _encoded(kind: str, picture: npt.NDArray[np.uint8]) -> bytes:
-    import cv2
+    from etseg._opencv import cv2
 
     code = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
     _, data = cv2.imencode(kind, cv2.cvtColor(picture, code))

@@ -20,7 +20,7 @@ _BAND = 64
 
 def rgb_of(pixels: Pixels) -> Image:
     """The pixels as (H, W, 3), red first, contiguous; not a copy if they are."""
-    import cv2
+    from etseg._opencv import cv2
 
     array = pixels.array
     if array.ndim == 2:
@@ -33,7 +33,7 @@ def rgb_of(pixels: Pixels) -> Image:
 
 def blue_first(picture: Image) -> Image:
     """A picture whose red is first, (H, W, 3) or (H, W, 4), as OpenCV has it: a new array."""
-    import cv2
+    from etseg._opencv import cv2
 
     code = cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     return np.asarray(cv2.cvtColor(picture, code), np.uint8)
@@ -44,7 +44,7 @@ def coloured(indices: npt.NDArray[Any], colours: Colours) -> Image:
 
     What is not painted is 0 in all four.
     """
-    import cv2
+    from etseg._opencv import cv2
 
     table = np.zeros((max(len(colours.rgb), 256), 4), np.uint8)
     table[: len(colours.rgb), :3] = colours.rgb
@@ -73,7 +73,7 @@ def painted(
         outline: a white line between labels, so that one can be seen on something of its own
             colour.
     """
-    import cv2
+    from etseg._opencv import cv2
 
     rgba = coloured(indices, colours)
     colour = cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
@@ -86,7 +86,7 @@ def painted(
 
 
 def _edges(indices: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    import cv2
+    from etseg._opencv import cv2
 
     small = indices.dtype == np.uint8 or int(indices.max()) < 256
     thickness = max(2, 1 + round(min(indices.shape) / 300))

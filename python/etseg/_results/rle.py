@@ -18,7 +18,7 @@ Counts = npt.NDArray[np.int64]
 
 def run_lengths(mask: npt.NDArray[np.uint8]) -> Counts:
     """Of a mask (H, W) of zeros and ones, column by column: zeros, ones, zeros, ..."""
-    import cv2
+    from etseg._opencv import cv2
 
     flat = np.asarray(cv2.transpose(mask)).ravel()
     ends = np.flatnonzero(flat[1:] != flat[:-1]) + 1

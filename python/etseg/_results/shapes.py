@@ -95,7 +95,7 @@ def areas(cells: Cells, count: int) -> npt.NDArray[np.int64]:
 
 def box(cells: Cells, index: int) -> Box:
     """The box (x0, y0, x1, y1), half-open, around the pixels of a label that is there."""
-    import cv2
+    from etseg._opencv import cv2
 
     index = int(index)  # beside an enum's member numpy widens the map
     left, top, right, bottom = math.inf, math.inf, 0, 0
@@ -121,11 +121,10 @@ def _bands(plane: npt.NDArray[Any]) -> Iterator[slice]:
 
 def _counted(band: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.int64]:
     """How often each of `count` values is there: faster than bincount, which widens them first."""
-    import cv2
+    if count <= _FEW:  # without OpenCV: the shares of a few labels are all that many calls ask for
+        return np.array([np.count_nonzero(band == value) for value in range(count)], np.int64)
+    from etseg._opencv import cv2
 
-    if count <= _FEW:
-        found = [cv2.countNonZero((band == value).view(np.uint8)) for value in range(count)]
-        return np.array(found, np.int64)
     # float32, which is exact up to 2^24: no row of an image is that long. (256, 1) before OpenCV 5.
     histogram = cv2.calcHist([band], [0], None, [256], [0, 256])
     return histogram.ravel()[:count].astype(np.int64)
@@ -138,7 +137,7 @@ def contours(mask: npt.NDArray[np.uint8], simplify: float) -> tuple[Contour, ...
         simplify: how far, in pixels, an outline may move, so that it needs fewer points (Douglas
             and Peucker).
     """
-    import cv2
+    from etseg._opencv import cv2
 
     found, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     if not found:

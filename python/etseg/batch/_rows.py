@@ -101,7 +101,7 @@ def arrow_fields(outputs: Sequence[str]) -> list[Any]:
 
 def _png(result: SegmentationResult) -> bytes:
     """ARGMAX as a grey PNG whose values are label indices: 8 bits, or 16 for more than 256."""
-    import cv2
+    from etseg._opencv import cv2
 
     depth = np.uint8 if len(result.labels) <= 257 else np.uint16  # ARGMAX is a label too
     # Level 1: label maps are mostly runs, which higher levels pack little better.

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
 
-import cv2
 import numpy as np
 
 from etseg._labels import Label
 from etseg._module import ImageSegmentationModule
+from etseg._opencv import cv2
 from etseg._results.result import SegmentationResult
 
 from ._problem import ProblemError

@@ -152,8 +152,8 @@ def test_json_of_the_other_commands(tmp_path: Path, cache: Path) -> None:
 
     doctor = of("doctor")
     assert list(doctor) == [
-        "version", "package", "python", "platform", "dependencies", "isa", "supported_isas",
-        "threads", "cpus", "runtime", "packed_weights", "libraries", "sizes",
+        "version", "package", "python", "platform", "dependencies", "opencv", "isa",
+        "supported_isas", "threads", "cpus", "runtime", "packed_weights", "libraries", "sizes",
     ]  # fmt: skip
     assert doctor["version"] == etseg.__version__
     assert doctor["isa"] in doctor["supported_isas"]
@@ -184,10 +184,11 @@ def test_json_of_the_cache(tmp_path: Path, server: Server, cache: Path, program:
 def test_doctor_for_people(tmp_path: Path) -> None:
     lines = commands.run(tmp_path, "doctor").stdout.splitlines()
     names = [line.split()[0] for line in lines]
-    assert names[:8] == [
-        "etseg", "python", "packages", "kernels", "threads", "cpus", "runtime", "backends",
+    assert names[:9] == [
+        "etseg", "python", "packages", "opencv", "kernels", "threads", "cpus", "runtime",
+        "backends",
     ]  # fmt: skip
-    assert set(names[8:]) == {"weights", "library", "size", "beside"}
+    assert set(names[9:]) == {"weights", "library", "size", "beside"}
     assert etseg.__version__ in lines[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ COMMAND = """
         assert not end.code, end.code
     print("\\n" + " ".join(sys.modules))
     """
+
+
+PACKAGE = Path(__file__).resolve().parents[3] / "python" / "etseg"
+
+
+@pytest.mark.skipif(not PACKAGE.is_dir(), reason="needs a checkout")
+def test_one_module_imports_opencv() -> None:
+    """Whose error says what to install."""
+    pattern = re.compile(r"^\s*import cv2", re.MULTILINE)
+    naming = [path for path in PACKAGE.rglob("*.py") if pattern.search(path.read_text("utf-8"))]
+    assert naming == [PACKAGE / "_opencv.py"]
 
 
 def loaded(output: str) -> set[str]:

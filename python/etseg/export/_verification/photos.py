@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from etseg._errors import InvalidUserInputError
 from etseg._images.source import source_of
+from etseg._opencv import cv2
 
 #: Photos are compared at no more than so many pixels a side: float32 scores of 150 classes for
 #: 12 megapixels would be 7 GB.
