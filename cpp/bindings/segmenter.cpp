@@ -124,6 +124,13 @@ py::tuple forward(Segmenter& segmenter, const py::array& image, bool bgr, py::ar
   return py::make_tuple(times.preprocess, times.inference, times.postprocess);
 }
 
+void warm_up(Segmenter& segmenter) {
+  const InFlight in_flight;
+  const Status status = without_gil([&] { return segmenter.warm_up(); });
+  if (status.code() == Code::kModuleNotLoaded) InFlight::stop_if_exiting(true);
+  if (!status.ok()) throw_as_python(status);
+}
+
 }  // namespace
 
 void add_segmenter(py::module_& module) {
@@ -133,6 +140,8 @@ void add_segmenter(py::module_& module) {
       .def("empty_maps", &empty_maps, "height"_a, "width"_a, "argmax"_a, "probabilities"_a)
       .def("forward", &forward, "image"_a, "bgr"_a, "argmax"_a, "probabilities"_a,
            "own_points"_a = false)
+      .def("warm_up", &warm_up)
+      .def("trim", [](Segmenter& self) { free_without_gil([&] { self.trim(); }); })
       .def("close", [](Segmenter& self) { free_without_gil([&] { self.close(); }); });
 }
 

@@ -22,12 +22,16 @@ class InstanceQueue {
 
   // Blocks until an instance is free and all who came before have had one. It is the caller's until
   // give_back(). Nothing once closed.
-  std::optional<std::size_t> take() {
+  //
+  // Of several that are free it is the one used last, as its memory is the warmest; or the one used
+  // first.
+  std::optional<std::size_t> take(bool used_first = false) {
     std::unique_lock lock(mutex_);
     if (closed_) return std::nullopt;
-    if (!free_.empty()) {                         // then nobody waits: give_back() hands them on
-      const std::size_t instance = free_.back();  // used last: its memory is the warmest
-      free_.pop_back();
+    if (!free_.empty()) {  // then nobody waits: give_back() hands them on
+      const auto chosen = used_first ? free_.begin() : free_.end() - 1;
+      const std::size_t instance = *chosen;
+      free_.erase(chosen);
       return instance;
     }
     Waiter self;
@@ -47,6 +51,12 @@ class InstanceQueue {
       call_next(instance);
     }
     return false;
+  }
+
+  // All that are free, without waiting: the caller's until give_back(), in this order.
+  std::vector<std::size_t> take_free() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(free_, {});
   }
 
   // The instances that were free, for the caller to clean up. None the second time.

@@ -43,7 +43,7 @@ void MapPool::keep_at_most(std::size_t bytes) {
   const std::lock_guard lock(mutex_);
   if (closed_) return;
   limit_ = bytes;
-  free_beyond_limit();
+  free_beyond(limit_);
 }
 
 void* MapPool::take(std::size_t bytes) {
@@ -68,7 +68,7 @@ void MapPool::give_back(void* memory, std::size_t bytes) {
       if (bytes <= limit_) {
         free_.push_back({memory, bytes});
         kept_ += bytes;
-        free_beyond_limit();
+        free_beyond(limit_);
         return;
       }
     } catch (const std::bad_alloc&) {
@@ -78,12 +78,18 @@ void MapPool::give_back(void* memory, std::size_t bytes) {
   release(memory);
 }
 
+void MapPool::trim() {
+  if (is_forked()) return;
+  const std::lock_guard lock(mutex_);
+  free_beyond(0);
+}
+
 void MapPool::close() {
   if (is_forked()) return;
   const std::lock_guard lock(mutex_);
   closed_ = true;
   limit_ = 0;
-  free_beyond_limit();
+  free_beyond(limit_);
 }
 
 std::size_t MapPool::kept() {
@@ -94,9 +100,9 @@ std::size_t MapPool::kept() {
 
 bool MapPool::is_forked() const { return ::getpid() != owner_; }
 
-void MapPool::free_beyond_limit() {
+void MapPool::free_beyond(std::size_t limit) {
   std::size_t count = 0;
-  for (; kept_ > limit_; ++count) {
+  for (; kept_ > limit; ++count) {
     kept_ -= free_[count].bytes;
     release(free_[count].memory);
   }

@@ -61,17 +61,15 @@ class Segmenter::Impl {
   Impl(std::vector<std::unique_ptr<Model>> models, const SegmenterOptions& options, Isa isa,
        const Executor& executor, std::function<Status()> process_check)
       : info_(models.front()->info()),
-        labels_(options.labels),
+        options_(options),
+        isa_(isa),
         process_check_(std::move(process_check)),
         executor_(executor),
         queue_(models.size()) {
     instances_.reserve(models.size());
-    PreprocessOptions preprocess = options.preprocess;
-    preprocess.format = info_.input_format;
     for (std::unique_ptr<Model>& model : models) {
       instances_.push_back(std::unique_ptr<Instance>(
-          new Instance{std::move(model), Preprocessor(preprocess, isa),
-                       Postprocessor(options.activation, isa, options.grid), LabelMapper()}));
+          new Instance{std::move(model), preprocessor(), postprocessor(), LabelMapper()}));
     }
   }
 
@@ -84,16 +82,56 @@ class Segmenter::Impl {
     return maps_;
   }
 
-  Status forward(const ImageView& image, const PostprocessTarget& target, StageTimes& times) {
+  Status forward(const ImageView& image, const PostprocessTarget& target, StageTimes& times,
+                 bool on_the_coldest = false) {
     // Before anything is locked: in a forked child the lock may be held for ever.
     ETSEG_RETURN_IF_ERROR(process_check_());
-    const std::optional<std::size_t> number = queue_.take();
+    const std::optional<std::size_t> number = queue_.take(on_the_coldest);
     if (!number) {
       return {Code::kModuleNotLoaded, "the model was deleted before this call had its turn"};
     }
     Status status = run(*instances_[*number], image, target, times);
     if (queue_.give_back(*number)) instances_[*number].reset();
     return status;
+  }
+
+  Status warm_up() {
+    const auto height = info_.input_height, width = info_.input_width;
+    const std::vector<std::uint8_t> grey(static_cast<std::size_t>(3 * height * width), 128);
+    std::vector<std::int32_t> argmax(
+        static_cast<std::size_t>(info_.output_height * info_.output_width));
+    ImageView image;
+    image.data = grey.data();
+    image.height = height;
+    image.width = width;
+    image.row_stride = 3 * width;
+    image.pixel_stride = 3;
+    PostprocessTarget target;
+    target.height = info_.output_height;
+    target.width = info_.output_width;
+    target.argmax = argmax.data();
+    target.own_points = true;
+    for (std::size_t i = 0; i < instances_.size(); ++i) {
+      StageTimes times;
+      ETSEG_RETURN_IF_ERROR(forward(image, target, times, true));
+    }
+    return {};
+  }
+
+  void trim() {
+    if (getpid() != owner_) return;
+    maps_->trim();
+    for (const std::size_t number : queue_.take_free()) {
+      Instance& instance = *instances_[number];
+      try {
+        instance.preprocessor = preprocessor();
+        instance.postprocessor = postprocessor();
+        instance.label_mapper = LabelMapper();
+      } catch (const std::bad_alloc&) {
+        // It keeps what it has, and is given back all the same.
+      }
+      if (queue_.give_back(number)) instances_[number].reset();
+    }
   }
 
   void close() {
@@ -115,6 +153,13 @@ class Segmenter::Impl {
     Postprocessor postprocessor;
     LabelMapper label_mapper;
   };
+
+  Preprocessor preprocessor() const {
+    PreprocessOptions options = options_.preprocess;
+    options.format = info_.input_format;
+    return {options, isa_};
+  }
+  Postprocessor postprocessor() const { return {options_.activation, isa_, options_.grid}; }
 
   Status run(Instance& instance, const ImageView& image, const PostprocessTarget& target,
              StageTimes& times) const {
@@ -141,13 +186,14 @@ class Segmenter::Impl {
     if (const auto* const logits = std::get_if<LogitsView>(&output)) {
       return instance.postprocessor.run(*logits, target, executor_);
     }
-    return instance.label_mapper.run(*std::get_if<LabelMapView>(&output), labels_, target,
+    return instance.label_mapper.run(*std::get_if<LabelMapView>(&output), options_.labels, target,
                                      executor_);
   }
 
   const pid_t owner_ = getpid();
   const ModelInfo info_;
-  const std::int64_t labels_;
+  const SegmenterOptions options_;
+  const Isa isa_;
   const std::function<Status()> process_check_;
   const Executor& executor_;
   InstanceQueue queue_;
@@ -186,6 +232,16 @@ Status Segmenter::forward(const ImageView& image, const PostprocessTarget& targe
                           StageTimes& times) {
   return impl_->forward(image, target, times);
 }
+
+Status Segmenter::warm_up() {
+  try {
+    return impl_->warm_up();
+  } catch (const std::bad_alloc&) {
+    return {Code::kOutOfMemory, "out of memory while the model was warmed up"};
+  }
+}
+
+void Segmenter::trim() { impl_->trim(); }
 
 void Segmenter::close() { impl_->close(); }
 

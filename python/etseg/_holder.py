@@ -114,6 +114,16 @@ class ModelHolder:
         """
         self._replace(None)
 
+    def trim(self) -> None:
+        """Gives back memory that is kept to be used again.
+
+        That of results that are gone, up to one result for each of ``concurrency``, and the scratch
+        memory of instances that no call uses. The model stays loaded, and the next call takes
+        again what it needs. Without a model it does nothing.
+        """
+        if (session := self._session) is not None:
+            session.segmenter.trim()
+
     @property
     def is_loaded(self) -> bool:
         """Whether forward() has a model to run."""

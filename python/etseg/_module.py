@@ -348,13 +348,19 @@ class ImageSegmentationModule(ModelHolder):
     def warmup(self) -> None:
         """Runs the model once on a grey image, so that the first forward is not the slow one.
 
-        With ``concurrency=N`` that warms one of the N instances.
+        With ``concurrency=N`` each of the N instances, one after the other.
 
         Raises:
             ModuleNotLoadedError: nothing is loaded.
             ForkedProcessError: the model was loaded in a process that this one was forked from.
         """
-        self.forward(np.full((*self._loaded().input_size, 3), 128, np.uint8))
+        while True:
+            session = self._loaded()
+            try:
+                return session.segmenter.warm_up()
+            except ModuleNotLoadedError:
+                if self._session is session or self._session is None:
+                    raise
 
     def _maps(
         self,

@@ -49,6 +49,7 @@ struct Record {
   std::atomic<int> alive = 0;
   std::atomic<int> freed = 0;
   std::atomic<int> executed = 0;
+  std::atomic<int> ever_used = 0;  // models that executed at least once
   std::atomic<int> running = 0;
   std::atomic<bool> overlapped = false;   // two calls in execute() at once
   std::atomic<bool> used_by_two = false;  // the same, of one model
@@ -114,6 +115,7 @@ class FakeModel final : public Model {
     record_.pass_gate();
     for (std::size_t i = 0; i < output_.size(); ++i) output_[i] = 4.0f * input_[i % input_.size()];
     ++record_.executed;
+    if (!std::exchange(used_, true)) ++record_.ever_used;
     --record_.running;
     busy_ = false;
     if (record_.throw_next.exchange(false)) throw std::bad_alloc();
@@ -124,6 +126,7 @@ class FakeModel final : public Model {
  private:
   Record& record_;
   std::atomic<bool> busy_ = false;
+  bool used_ = false;
   ModelInfo info_;
   std::vector<float> input_;
   std::vector<float> output_;
@@ -199,6 +202,64 @@ TEST(instances_are_given_in_the_order_they_were_asked_for) {
   CHECK(!queue.give_back(*first));
   for (std::thread& thread : threads) thread.join();
   CHECK(order.size() == 16 && std::is_sorted(order.begin(), order.end()));
+}
+
+TEST(the_one_used_first_can_be_asked_for_and_all_that_are_free) {
+  etseg::InstanceQueue queue(3);
+  for (int round = 0; round < 2; ++round) {
+    for (const std::size_t expected : {2u, 1u, 0u}) {
+      CHECK(queue.take(true) == expected);
+      CHECK(!queue.give_back(expected));
+    }
+  }
+  const auto mine = queue.take();
+  CHECK(mine == 0u);
+  CHECK((queue.take_free() == std::vector<std::size_t>{2, 1}));
+  CHECK(queue.take_free().empty());
+  CHECK(!queue.give_back(2));
+  CHECK(queue.take() == 2u);
+}
+
+TEST(warming_up_runs_every_model_once) {
+  const etseg::SerialExecutor executor;
+  Record record;
+  const auto segmenter = make(record, executor, [] { return Status(); }, 3);
+  for (const int rounds : {1, 2}) {
+    CHECK(segmenter->warm_up().ok());
+    CHECK(record.executed == 3 * rounds && record.ever_used == 3);
+  }
+  record.fail_next = true;
+  CHECK(segmenter->warm_up().code() == Code::kInternal);
+  CHECK(segmenter->warm_up().ok());
+  segmenter->close();
+  CHECK(segmenter->warm_up().code() == Code::kModuleNotLoaded);
+  check_sane(record);
+}
+
+TEST(trimming_leaves_a_model_that_runs_alone) {
+  const etseg::SerialExecutor executor;
+  Record record;
+  const auto segmenter = make(record, executor, [] { return Status(); }, 2);
+  Maps before, during, after;
+  CHECK(forward(*segmenter, 1, before).ok());
+  record.close_gate();
+  std::thread caller([&] { CHECK(forward(*segmenter, 1, during).ok()); });
+  record.wait_until_at_gate();
+  segmenter->trim();
+  record.open_gate();
+  caller.join();
+  CHECK(forward(*segmenter, 1, after).ok());
+  CHECK(before == during && before == after);
+  const auto pool = segmenter->maps(std::size_t{1} << 20);
+  pool->give_back(pool->take(1 << 20), 1 << 20);
+  CHECK(pool->kept() > 0);
+  segmenter->trim();
+  CHECK(pool->kept() == 0);
+  pool->give_back(pool->take(1 << 20), 1 << 20);
+  CHECK(pool->kept() > 0);  // it goes on keeping
+  segmenter->close();
+  segmenter->trim();
+  check_sane(record);
 }
 
 TEST(a_number_is_one_callers_and_the_last_used_comes_first) {

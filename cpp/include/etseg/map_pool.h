@@ -37,6 +37,9 @@ class MapPool {
   // Takes back what take(bytes) returned; null does nothing.
   void give_back(void* memory, std::size_t bytes);
 
+  // Frees what is kept.
+  void trim();
+
   // Frees what is kept; from now on nothing is. Idempotent.
   void close();
 
@@ -49,7 +52,7 @@ class MapPool {
     std::size_t bytes;
   };
 
-  void free_beyond_limit();
+  void free_beyond(std::size_t limit);
   bool is_forked() const;
 
   const pid_t owner_ = ::getpid();

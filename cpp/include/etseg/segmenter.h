@@ -57,6 +57,13 @@ class Segmenter {
   // what the target's maps hold is undefined, and the segmenter is as usable as before.
   Status forward(const ImageView& image, const PostprocessTarget& target, StageTimes& times);
 
+  // Runs each model once on a grey image, one after the other, as forward() does with its errors.
+  Status warm_up();
+
+  // Frees what is kept to be used again: maps of results that are gone, and what models that no
+  // call uses have around them. Does not wait.
+  void trim();
+
   // Returns at once. A call that runs finishes and then frees its model; calls that wait, or come
   // later, get kModuleNotLoaded. Models that no call uses are freed here. Idempotent.
   void close();

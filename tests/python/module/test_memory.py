@@ -166,6 +166,26 @@ def test_errors_do_not_grow(measured: Measured) -> None:
     assert grown < 2 * MB
 
 
+def test_trimming_gives_back_what_is_kept(measured: Measured) -> None:
+    """The maps of a result that is gone, which are kept for the next: 48 MB and more."""
+    kept, given_back, taken_again = in_a_process("""
+        module = loaded()
+        image = photo(3024, 4032)
+        module.forward(image, resize=True)
+        before = held()
+        module.trim()
+        trimmed = held()
+        module.forward(image, resize=True)
+        print(before, before - trimmed, held() - trimmed)
+        module.delete()
+        module.trim()
+    """)
+    measured("given back", given_back)
+    assert given_back > 40 * MB
+    assert taken_again > 40 * MB
+    assert kept > given_back
+
+
 _PEAK = """
     import sys
     path, classes = sys.argv[1], [int(word) for word in sys.argv[2].split(",") if word]

@@ -34,10 +34,13 @@ def module_of(
 
 
 def maps_of(module: etseg.ImageSegmentationModule, seed: int = 0) -> Maps:
-    """ARGMAX and all probabilities of noise."""
+    """ARGMAX of noise, and all probabilities where the program has any."""
     size = (*module.input_size, 3)
     image = np.random.default_rng(seed).integers(0, 256, size, np.uint8)
-    result = module.forward(image, [label for label in module.labels if label.name != "ARGMAX"])
+    try:
+        result = module.forward(image, [label for label in module.labels if label.name != "ARGMAX"])
+    except etseg.InvalidUserInputError:  # it returns labels
+        result = module.forward(image)
     return [np.array(result[label]) for label in result]
 
 

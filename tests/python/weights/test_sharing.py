@@ -32,8 +32,8 @@ def test_results_are_those_of_memory(path: Path) -> None:
     except etseg.EtsegError as error:
         refused = type(error)
     if refused is not None:
-        with pytest.raises(refused):
-            module_of(path)
+        with pytest.raises(refused), module_of(path) as module:
+            maps_of(module)
         return
     for count in (1, 2):
         for _ in ("made", "mapped"):
@@ -133,6 +133,14 @@ def test_the_environment_says_what_the_default_is(monkeypatch: pytest.MonkeyPatc
         etseg.ImageSegmentationModule()
     with pytest.raises(etseg.InvalidConfigError, match="packed_weights is 'shared'"):
         etseg.ImageSegmentationModule(packed_weights="shared")  # type: ignore[arg-type]
+
+
+def test_warming_up_reaches_every_instance() -> None:
+    """Each looks at the file when it runs."""
+    with module_of(SELFIE, concurrency=3) as module:
+        _spoil(only_entry().packed)
+        module.warmup()
+        assert mapped() == set()
 
 
 def _spoil(path: Path) -> None:
