@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from doctest import ELLIPSIS
 from pathlib import Path
 from shutil import copyfile
@@ -139,6 +139,14 @@ def test_every_public_name_is_in_the_reference() -> None:
     named = re.findall(r"^\.\. (?:auto\w+|py:\w+):: ([\w.]+)", pages, re.MULTILINE)
     assert sorted(set(etseg.__all__) - set(named)) == []
     assert [name for name in named if named.count(name) > 1] == []
+
+
+def test_the_gallery_shows_all_that_a_result_can_do() -> None:
+    """Its methods and what it knows; not what every mapping has."""
+    page = (DOCS / "gallery.md").read_text(encoding="utf-8")
+    public = {name for name in dir(etseg.SegmentationResult) if not name.startswith("_")}
+    missing = public - set(dir(Mapping)) - set(re.findall(r"result\.(\w+)", page))
+    assert missing <= {"has_probabilities", "labels", "output_size"}
 
 
 def test_the_readme_is_read_elsewhere_too() -> None:
