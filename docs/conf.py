@@ -28,6 +28,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinxext.opengraph",
+    "etseg_docstrings",
     "etseg_pictures",
     "etseg_tables",
     "etseg_timings",

@@ -1,4 +1,4 @@
-"""What the documentation takes from the code: tables of errors, codes and models, and docstrings.
+"""What the documentation takes from the code: errors, codes, models, docstrings.
 
 Directives, for ``{eval-rst}`` blocks:
 
@@ -7,9 +7,6 @@ Directives, for ``{eval-rst}`` blocks:
 - ``catalogue-table``: the models that go by name;
 - ``command-help``: a section for each command, with its ``--help``;
 - ``module-doc:: MODULE``: the docstring of a module; with ``:table:``, only the table in it.
-
-It also resolves names of ``etseg`` that docstrings give without the package, finds the comments of
-constants where those are defined, and warns of public names that no page describes.
 """
 
 from __future__ import annotations
@@ -29,9 +26,6 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
-from sphinx.environment import BuildEnvironment
-from sphinx.pycode import ModuleAnalyzer
-from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import etseg
@@ -40,11 +34,6 @@ from etseg._model import catalogue
 
 PACKAGE = Path(etseg.__file__).parent
 STATUS_H = Path(__file__).parents[2] / "cpp" / "include" / "etseg" / "status.h"
-
-#: Types of arguments that have a name in signatures, and an entry in the reference.
-_ALIASES = ("Label", "Labelled", "Labels", "Model", "Palette", "Source")
-
-logger = logging.getLogger(__name__)
 
 Row = tuple[str, ...]
 
@@ -223,41 +212,6 @@ def _constants() -> dict[str, etseg.ModelSpec]:
     return {names[id(spec)]: spec for spec in etseg.CATALOGUE.values()}
 
 
-def _describe_constant(
-    _app: Sphinx, what: str, name: str, _obj: object, _options: object, lines: list[str]
-) -> None:
-    """Constants are documented by a comment where they are defined, not where they are exported."""
-    if what != "data" or not name.startswith("etseg."):
-        return
-    comments = ModuleAnalyzer.for_module("etseg._model.catalogue").find_attr_docs()
-    lines[:] = comments.get(("", name.removeprefix("etseg.")), [])
-
-
-def _resolve(
-    app: Sphinx, env: BuildEnvironment, node: Any, content: nodes.Element
-) -> nodes.Element | None:
-    """Docstrings of submodules name what ``etseg`` exports without saying so.
-
-    Signatures refer to type aliases as if they were classes; Sphinx finds those from 8.2 on.
-    """
-    target = node["reftarget"]
-    if node.get("refdomain") != "py" or target.partition(".")[0] not in (*etseg.__all__, *_ALIASES):
-        return None
-    domain = env.domains["py"]
-    role = "type" if target in _ALIASES else node["reftype"]
-    found: nodes.Element | None = domain.resolve_xref(
-        env, node["refdoc"], app.builder, role, f"etseg.{target}", node, content
-    )
-    return found
-
-
-def _complain(_app: Sphinx, env: BuildEnvironment) -> None:
-    described: Any = env.domains["py"].data["objects"]
-    for name in etseg.__all__:
-        if f"etseg.{name}" not in described:
-            logger.warning("etseg.%s is public, but no page describes it", name)
-
-
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_directive("error-table", ErrorTable)
@@ -265,7 +219,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("catalogue-table", CatalogueTable)
     app.add_directive("module-doc", ModuleDoc)
     app.add_directive("command-help", CommandHelp)
-    app.connect("autodoc-process-docstring", _describe_constant)
-    app.connect("missing-reference", _resolve)
-    app.connect("env-check-consistency", _complain)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
