@@ -120,7 +120,7 @@ def options_of(call: list[str]) -> tuple[set[str], list[str]]:
     for word in call:
         if not isinstance(command, click.Group):
             break
-        command = command.commands.get(word, command)
+        command = command.get_command(click.Context(command), word) or command
     known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
     given = [word.partition("=")[0] for word in call if re.match("-+[a-z]", word)]
     return known | {"--help", "-h", "--version"}, given
