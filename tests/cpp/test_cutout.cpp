@@ -40,7 +40,8 @@ Case make_case(std::int64_t height, std::int64_t width, unsigned seed) {
           std::hypot(static_cast<double>(y - height / 2), static_cast<double>(x - width / 2));
       const double inside = 255 * std::clamp(1.5 - distance / (radius + 1), 0.0, 1.0);
       made.opacity.push_back(static_cast<std::uint8_t>(
-          inside > 0 && inside < 255 && random() % 8 == 0 ? random() % 256 : inside));
+          inside > 0 && inside < 255 && random() % 8 == 0 ? static_cast<double>(random() % 256)
+                                                          : inside));
       for (int c = 0; c < 3; ++c) {
         made.pixels.push_back(
             static_cast<std::uint8_t>((y * (c + 1) + x * 2) % 200 + random() % 50));
