@@ -151,7 +151,7 @@ class ModelHolder:
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether there are probability maps: False where the program returns labels alone."""
+        """Whether there are probability maps; not where the program returns labels alone."""
         return self._loaded().has_probabilities
 
     @property

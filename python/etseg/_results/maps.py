@@ -54,7 +54,7 @@ class Maps(Mapping[IntEnum | str, Map]):
 
     @property
     def output_size(self) -> tuple[int, int]:
-        """Height and width of what the program returned: all that is finer was made of it.
+        """Height and width of what the program returned; all that is finer was made of it.
 
         Where maps are larger, scores were interpolated; of a program that returns labels, a pixel
         has the label of the program's pixel in which its centre lies.
@@ -63,7 +63,7 @@ class Maps(Mapping[IntEnum | str, Map]):
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether probabilities could be asked for: False of a program that returns labels."""
+        """Whether probabilities could be asked for; not of a program that returns labels."""
         return self._made.output.has_scores
 
     @property
