@@ -28,8 +28,9 @@ class ModuleOptions:
 
     Args:
         concurrency: how many calls may run at the same time, 1 to 256. They share what is read of
-            the file; each costs the memory of one more set of packed weights and buffers. 1 gives
-            the shortest time for one image, as many as there are cores the most images a second.
+            the file; each costs the memory of one more set of buffers, and of packed weights too
+            unless `packed_weights` is "file". 1 gives the shortest time for one image, as many as
+            there are cores the most images a second.
         argmax_dtype: type of the ARGMAX maps, "int32" or "uint8". The second is for models with
             at most 256 labels, and four times smaller.
         scaled_decode: whether a JPEG much larger than the model's input is decoded at 1/2, 1/4 or

@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from . import checksum
 from .entries import Entry
 from .identity import Identity, boot, identity_of, is_coarse, wait_for_the_next_time
 from .places import NothingToShareError
@@ -55,6 +54,8 @@ def _check(entry: Entry, descriptor: int, record: dict[str, Any]) -> None:
     identity = identity_of(found)
     if record.get("identity") == list(identity) and record.get("boot") == boot():
         return
+    from . import checksum
+
     wait_for_the_next_time(identity)
     if checksum.of_file(descriptor, found.st_size) != record.get("sha256"):
         raise UnusableError("its checksum is wrong")

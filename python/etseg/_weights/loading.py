@@ -1,10 +1,12 @@
-"""Loading a model whose packed weights are in a file."""
+"""Loading a model whose packed weights are in a file.
+
+What only the first load of a program needs is imported by it: a later one takes milliseconds.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from etseg import _native
@@ -14,7 +16,6 @@ from . import places, programs
 from .checking import UnusableError, note_nothing, open_checked
 from .entries import Entry, make_room
 from .key import key_of
-from .making import write
 from .places import CannotShareError, NothingToShareError
 
 _log = logging.getLogger("etseg")
@@ -50,6 +51,8 @@ def _load_sharing(path: Path, instances: int) -> _native.Model:
     program = programs.remembered(path, folder / "programs")
     packing = None
     if program is None:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(1) as pool:  # one core reads and hashes, the other packs
             computed = pool.submit(programs.compute, path, folder / "programs")
             packing = _native.Packing(os.fsencode(path), instances)
@@ -82,6 +85,8 @@ def _make(
 ) -> int:
     """The descriptor of weights that this process has written, or another meanwhile."""
     import filelock
+
+    from .making import write
 
     lock = filelock.FileLock(entry.lock)
     try:

@@ -194,7 +194,7 @@ def test_who_waits_maps_what_the_other_has_made(monkeypatch: pytest.MonkeyPatch)
         assert waiting.wait(60)
         write(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loading, "write", slow)
+    monkeypatch.setattr(making, "write", slow)
     first = threading.Thread(target=lambda: module_of(PATH).delete())
     first.start()
     assert writing.wait(60)
