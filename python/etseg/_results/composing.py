@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from enum import IntEnum
 from typing import get_args
 
@@ -10,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from etseg import _native
-from etseg._errors import InvalidUserInputError
+from etseg._errors import FileMissingError, InvalidUserInputError
 from etseg._images.source import source_of
 from etseg._limits import Limits
 
 from .choices import Foreground
 from .made import Made
-from .palettes import colour_of
+from .palettes import COLOUR_NAMES, colour_of
 from .pictures import Image, rgb_of
 
 #: A background is blurred in a picture of so many pixels a side, by so many of them.
@@ -91,11 +92,27 @@ def on_background(
     elif (colour := colour_of(background)) is not None:
         behind = np.broadcast_to(np.asarray(colour, np.uint8), rgb.shape)
     else:
-        pixels = source_of(background, bgr=bgr, limits=Limits()).pixels(None)
-        behind = _covering(rgb_of(pixels), rgb.shape[0], rgb.shape[1])
+        behind = _covering(image_behind(background, bgr), rgb.shape[0], rgb.shape[1])
     out = np.empty_like(rgb)
     _native.compose(rgb, opacity, out, estimates, behind)
     return out
+
+
+def image_behind(background: object, bgr: bool = False) -> Image:
+    """A background that is neither "blur" nor a colour, (H, W, 3), red first.
+
+    Raises:
+        EtsegError: whatever reading an image raises; of a word that names no file, the message
+            says that it is no colour either.
+    """
+    try:
+        return rgb_of(source_of(background, bgr=bgr, limits=Limits()).pixels(None))
+    except FileMissingError as error:
+        if not isinstance(background, str) or not re.fullmatch(r"#?\w+", background):
+            raise
+        raise FileMissingError(
+            f"{background!r} is no colour ({', '.join(COLOUR_NAMES)}, or '#rrggbb'), nor a file"
+        ) from error
 
 
 def _estimates(foreground: object) -> bool:

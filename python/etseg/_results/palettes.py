@@ -46,7 +46,7 @@ _COLORBLIND = (
 )
 _BYTES = frozenset(range(256))
 #: The sixteen names that HTML began with.
-_NAMES = {
+COLOUR_NAMES = {
     "black": "#000000", "silver": "#c0c0c0", "gray": "#808080", "white": "#ffffff",
     "maroon": "#800000", "red": "#ff0000", "purple": "#800080", "fuchsia": "#ff00ff",
     "green": "#008000", "lime": "#00ff00", "olive": "#808000", "yellow": "#ffff00",
@@ -170,7 +170,7 @@ def _of_mapping(
 def colour_of(colour: object) -> npt.NDArray[np.uint8] | None:
     """(red, green, blue) of such three numbers, "#rrggbb" or a name; None of anything else."""
     if isinstance(colour, str):
-        text = _NAMES.get(colour.lower(), colour)
+        text = COLOUR_NAMES.get(colour.lower(), colour)
         if re.fullmatch("#[0-9a-fA-F]{6}", text):
             return np.frombuffer(bytes.fromhex(text[1:]), np.uint8)
         return None
@@ -188,6 +188,6 @@ def _colour(label: object, colour: object) -> npt.NDArray[np.uint8]:
     if found is None:
         raise InvalidUserInputError(
             f"the palette's colour of {label!r} is {colour!r}; expected (red, green, blue), each "
-            f"0..255, '#rrggbb', or one of {', '.join(_NAMES)}"
+            f"0..255, '#rrggbb', or one of {', '.join(COLOUR_NAMES)}"
         )
     return found

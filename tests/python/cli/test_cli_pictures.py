@@ -127,6 +127,7 @@ def test_a_mask_of_one_label_is_black_and_white(photo: str, selfie: Any) -> None
         (["--background", "white"], 2, ("--background needs --cutout",)),
         (["--cutout", "c.jpg"], 2, ("'c.jpg'", ".png or .webp", "transparent")),
         (["--cutout", "c.jpg", "--background", "nowhere.png"], 1, ("nowhere.png",)),
+        (["--cutout", "c.png", "--background", "whte"], 1, ("'whte' is no colour", "white")),
         (["--cutout", "a.jpg", "--background", "white"], 2, ("'a.jpg'", "written over")),
         (["--cutout", "c.png", "--background", "b.png", "--mask", "b.png"], 2, ("'b.png'",)),
         (["-o", "o.png", "--palette", "loud"], 2, ("--palette", "'loud'", "colorblind")),

@@ -307,6 +307,9 @@ class TestReplaceBackground:
                 result.replace_background(background, "R")
         with pytest.raises(FileNotFoundError):
             result.replace_background(tmp_path / "nowhere.png", "R")
+        for word in ("whte", "#ff00"):
+            with pytest.raises(FileNotFoundError, match=rf"'{word}' is no colour \(black, .*white"):
+                result.replace_background(word, "R")
 
 
 class TestTheImage:

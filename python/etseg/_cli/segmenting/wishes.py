@@ -11,11 +11,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from etseg._images.source import source_of
 from etseg._labels import LabelSet
 from etseg._module import ImageSegmentationModule
+from etseg._results.composing import image_behind
 from etseg._results.palettes import NAMES, Palette, colour_of, colours
-from etseg._results.pictures import rgb_of
 from etseg._results.result import SegmentationResult
 
 
@@ -126,7 +125,7 @@ def backdrop_of(text: str | None) -> object:
     """
     if text is None or text == "blur" or colour_of(text) is not None:
         return text
-    return rgb_of(source_of(text).pixels(None))
+    return image_behind(text)
 
 
 def _palette(text: str) -> Palette:
