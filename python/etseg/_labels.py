@@ -139,9 +139,10 @@ class LabelSet:
     def find_all(self, labels: object) -> tuple[IntEnum, ...]:
         """The members that `labels` means, each once, in the order given; ARGMAX left out."""
         if isinstance(labels, (str, bytes, Enum)) or not isinstance(labels, Iterable):
+            is_name = isinstance(labels, str) and labels.casefold() in self._by_name
             raise InvalidUserInputError(
-                f"classes_of_interest is {brief(labels)}; expected a list of labels, such as "
-                f"[{self.members[0].name!r}]"
+                f"the classes of interest are {brief(labels)}; expected a list of labels, such as "
+                f"[{labels if is_name else self.members[0].name!r}]"
             )
         found = (self.find(label) for label in labels)
         return tuple(dict.fromkeys(member for member in found if member is not None))

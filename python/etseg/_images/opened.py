@@ -52,7 +52,16 @@ class OpenedSource(ImageSource):
         except Exception as error:  # of somebody's network, library, mistake
             kind = FileMissingError if isinstance(error, FileNotFoundError) else FileReadError
             name = getattr(self._opener, "__qualname__", type(self._opener).__name__)
-            raise kind(f"{name}(), which opens the image, failed: {brief(error, 300)}") from error
+            raise kind(f"{name}(), which opens the image, failed: {_told(error)}") from error
 
     def unread(self) -> ImageSource:
         return OpenedSource(self._opener, self._source_of)
+
+
+def _told(error: Exception) -> str:
+    """The kind of an error and what it says, which of somebody's class may fail itself."""
+    try:
+        text = str(error)[:300]
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else brief(error)

@@ -129,7 +129,7 @@ def _path_of(source: str) -> Path:
 
 
 def _hint(name: str) -> str:
-    """What somebody may have meant who names no file, and wrote no path either."""
+    """What somebody may have meant who names no file."""
     from difflib import get_close_matches
 
     from .catalogue import CATALOGUE
@@ -138,7 +138,7 @@ def _hint(name: str) -> str:
         return ""
     if close := get_close_matches(Path(name).name, CATALOGUE, n=1, cutoff=0.8):
         return f". The catalogue has a model of the name {close[0]!r}"
-    if re.fullmatch(r"[\w-]+", name):  # no path that anybody would write
+    if re.fullmatch(r"[\w-]+", Path(name).name):  # a file of a program has an ending
         return f"; nor has the catalogue a model of that name. It has {', '.join(CATALOGUE)}"
     return ""
 

@@ -127,6 +127,17 @@ def missing() -> object:
     return Path("nowhere.png").open("rb")
 
 
+class SilentError(Exception):
+    """Of somebody who has tried to be clever."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def silent() -> object:
+    raise SilentError
+
+
 def too_large() -> object:
     raise MemoryError
 
@@ -143,7 +154,8 @@ def ours() -> object:
     ("opener", "error", "words", "cause"),
     [
         (broken, etseg.FileReadError, r"broken\(\), which opens the image.*no bucket", BrokenError),
-        (missing, etseg.FileMissingError, r"missing\(\)", FileNotFoundError),
+        (missing, etseg.FileMissingError, r"missing\(\).*: 'nowhere.png'", FileNotFoundError),
+        (silent, etseg.FileReadError, r"silent\(\), which opens the image", SilentError),
         (too_large, etseg.OutOfMemoryError, "memory", MemoryError),
         (ours, etseg.DownloadError, "^of mine$", type(None)),
         (lambda: 7, etseg.InvalidUserInputError, "returned a int; expected", type(None)),

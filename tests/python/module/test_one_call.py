@@ -74,6 +74,13 @@ def test_a_model_is_loaded_once_for_all_who_name_it(loads: list[Any]) -> None:
     assert len(loads) == 4
 
 
+def test_a_name_that_no_model_has(photo_path: Path) -> None:
+    with pytest.raises(etseg.FileMissingError, match=r"nor has the catalogue .*fcn-resnet50"):
+        etseg.segment(photo_path, "person")
+    with pytest.raises(etseg.FileMissingError, match="the name 'selfie-segmentation'"):
+        etseg.segment(photo_path, "selfie_segmentation")
+
+
 def test_a_relative_path_is_that_of_its_time(
     loads: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
