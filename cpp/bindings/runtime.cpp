@@ -47,6 +47,8 @@ void add_runtime(py::module_& module) {
   module.def("runtime_info", &info);
   module.def("thread_count", &thread_count);
   module.def("start_threads", &change_threads<start_threads>, "count"_a);
+  module.def(
+      "set_openvino_library", [](const py::bytes& path) { set_openvino_library(path); }, "path"_a);
   module.def("set_thread_count", &change_threads<set_thread_count>, "count"_a);
 }
 

@@ -1,6 +1,6 @@
 """Exports the small programs in tests/data/programs.
 
-    pip install torch==2.13.0 executorch==1.5.1 numpy
+    pip install torch==2.13.0 executorch==1.5.1 numpy  # openvino_c3: openvino==2026.4.1 nncf==3.4.0
     python tests/data/export_programs.py [NAME ...]
 
 The programs are committed: the tests need neither torch nor executorch. Each computes a function
@@ -183,6 +183,7 @@ class Case:
         default_factory=lambda: (torch.rand(1, 3, HEIGHT, WIDTH),)
     )
     delegated: bool = True
+    openvino: bool = False  # instead of XNNPACK
     plan_input: bool = True
     plan_output: bool = True
     method: str = "forward"
@@ -333,6 +334,12 @@ CASES: dict[str, Case] = {
         (torch.rand(1, 3, 8, 12).contiguous(memory_format=torch.channels_last),),
         delegated=False,
     ),
+    "openvino_c3": Case(
+        "delegated to OpenVINO; metadata",
+        Logits(3),
+        openvino=True,
+        constants={"etseg_metadata": METADATA},
+    ),
     # Programs that say what they are: tests put other JSON of the same length into the first.
     "described_c3": Case(
         "metadata in a constant method",
@@ -404,6 +411,15 @@ def quantize(model: nn.Module, inputs: tuple[torch.Tensor, ...], per_channel: bo
     return convert_pt2e(prepared)
 
 
+def partitioners(case: Case) -> list[Any]:
+    if case.openvino:
+        from executorch.backends.openvino.partitioner import OpenvinoPartitioner
+        from executorch.exir.backend.compile_spec_schema import CompileSpec
+
+        return [OpenvinoPartitioner([CompileSpec("device", b"CPU")])]
+    return [XnnpackPartitioner()] if case.delegated else []
+
+
 def export(case: Case) -> bytes:
     model = case.model.eval()
     if case.quantized:
@@ -411,7 +427,7 @@ def export(case: Case) -> bytes:
     exported = torch.export.export(model, case.inputs, dynamic_shapes=case.dynamic, strict=False)
     edge = to_edge_transform_and_lower(
         {case.method: exported},
-        partitioner=[XnnpackPartitioner()] if case.delegated else [],
+        partitioner=partitioners(case),
         constant_methods=case.constants,
         compile_config=EdgeCompileConfig(_check_ir_validity=False),
     )

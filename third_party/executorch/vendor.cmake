@@ -49,14 +49,12 @@ find_package(executorch ${ETSEG_EXECUTORCH_VERSION} EXACT CONFIG REQUIRED
   PATHS "${etseg_executorch_root}/lib/cmake/executorch" NO_DEFAULT_PATH)
 
 set(etseg_executorch_sources)
-foreach(part IN ITEMS "" _threadpool _kernels_optimized _kernels_quantized _backend_xnnpack
-    _backend_openvino)
+foreach(part IN ITEMS "" _threadpool _kernels_optimized _kernels_quantized _backend_xnnpack)
   set(library "${EXECUTORCH_RUNTIME_LIBRARY_DIR}/libexecutorch${part}${CMAKE_SHARED_LIBRARY_SUFFIX}")
-  if(EXISTS "${library}")
-    list(APPEND etseg_executorch_sources "${library}")
-  elseif(NOT part STREQUAL "_backend_openvino")
+  if(NOT EXISTS "${library}")
     message(FATAL_ERROR "executorch is not whole: ${library} is missing. Install it anew.")
   endif()
+  list(APPEND etseg_executorch_sources "${library}")
 endforeach()
 
 set(etseg_vendor_dir "${PROJECT_BINARY_DIR}/_vendor")

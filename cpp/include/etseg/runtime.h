@@ -65,6 +65,11 @@ Result<std::unique_ptr<Packing>> pack_weights(const std::string& path, int insta
 // Whether packed weights can be shared by this build: else there is never anything to share.
 bool can_share_weights();
 
+// Where OpenVINO's C library (libopenvino_c) lies, for programs that are delegated to OpenVINO;
+// empty if it is not installed. It is opened when the first of them is loaded, and stays open: what
+// is told after that has no effect. Thread-safe.
+void set_openvino_library(std::string path);
+
 // The parallel primitive for what surrounds a model: the runtime's pool for a single instance, the
 // calling thread for one of several. It lives as long as the process.
 const Executor& runtime_executor(int instances);

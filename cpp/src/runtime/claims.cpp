@@ -2,7 +2,11 @@
 
 #include <executorch/runtime/backend/interface.h>
 
+#include <string_view>
+
 #include "etseg/runtime.h"
+#include "runtime/openvino_backend.h"
+#include "runtime/openvino_library.h"
 
 namespace etseg {
 namespace {
@@ -53,6 +57,10 @@ Result<std::vector<std::string>> usable_backends(const et::MethodMeta& method) {
                     "the program is delegated to the backend '" + std::string(name.get()) +
                         "', which this build does not have; it has: " + backends_of_this_build() +
                         ". Export it for one of those.");
+    }
+    if (!backend->is_available() && std::string_view(name.get()) == kOpenvinoBackend) {
+      const Status why = openvino::library().status();
+      return Status(why.code(), "it is delegated to OpenVINO, and " + why.message());
     }
     if (!backend->is_available()) {
       return Status(Code::kNotSupported,

@@ -103,6 +103,10 @@ PoolUser::~PoolUser() {
   --pool_users;
 }
 
+int threads_of_this_load() {
+  return NoThreadPoolGuard::is_enabled() ? 1 : std::max(1, thread_count());
+}
+
 WithoutPool::WithoutPool(bool alone) : before_(NoThreadPoolGuard::is_enabled()) {
   if (alone) NoThreadPoolGuard::set_enabled(true);
 }

@@ -21,6 +21,10 @@ class PoolUser {
   PoolUser& operator=(const PoolUser&) = delete;
 };
 
+// How many threads a program runs on that is loaded on this thread now: the pool's, or this one
+// alone.
+int threads_of_this_load();
+
 // Keeps this thread off the pool, if `alone`, for as long as it lives.
 class WithoutPool {
  public:

@@ -7,6 +7,7 @@
 #include "runtime/claims.h"
 #include "runtime/errors.h"
 #include "runtime/method.h"
+#include "runtime/openvino_backend.h"
 
 namespace etseg {
 namespace {
@@ -76,8 +77,8 @@ Status LoadedProgram::read_claims(const std::string& doing) {
   Result<std::vector<std::string>> backends = usable_backends(*meta);
   if (!backends.ok()) return {backends.status().code(), doing + ": " + backends.status().message()};
   info_.backends = std::move(backends).value();
-  // OpenVINO's delegate writes its outputs planar, whatever dimension order the program declares.
-  if (std::find(info_.backends.begin(), info_.backends.end(), "OpenvinoBackend") !=
+  // The delegate writes its outputs planar, whatever dimension order the program declares.
+  if (std::find(info_.backends.begin(), info_.backends.end(), kOpenvinoBackend) !=
       info_.backends.end()) {
     info_.output_layout = LogitsLayout::kPlanar;
   }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "etseg/log.h"
+#include "runtime/openvino_backend.h"
 
 namespace etseg {
 namespace {
@@ -33,6 +34,7 @@ void start_runtime() {
   std::call_once(once, [] {
     et::register_pal(et::PalImpl::create(on_log, __FILE__));
     et::runtime_init();
+    register_openvino();
   });
 }
 

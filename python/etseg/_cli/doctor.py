@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 import etseg
-from etseg import _native
+from etseg import _native, _openvino
 from etseg._cpus import count_cpus
 from etseg._options import ModuleOptions
 
@@ -38,6 +38,8 @@ Fields of --json:
   packed_weights       mode (of modules that do not say), folder, shared
                        (whether they can be), why_not, files, size and limit
                        in bytes
+  openvino             version and library of the installed package openvino,
+                       for programs delegated to it; null without
   libraries            path and size in bytes of the runtime's own libraries
   sizes                bytes on disk, of package (by kind) and dependencies
 """
@@ -168,6 +170,20 @@ def _packed_weights() -> Section:
     return Section([("weights", f"{mode!r}; {line}")], {"packed_weights": fields})
 
 
+def _openvino_found() -> Section:
+    library = _openvino.find_library()
+    if library is None:
+        return Section(
+            [("openvino", f"not installed; programs delegated to it need {_openvino.INSTALL}")],
+            {"openvino": None},
+        )
+    version = _version("openvino")
+    return Section(
+        [("openvino", f"{version or 'of unknown version'}, {library}")],
+        {"openvino": {"version": version, "library": str(library)}},
+    )
+
+
 def _libraries() -> Section:
     found = sorted((Path(etseg.__file__).parent / "_vendor").iterdir())
     sizes = {str(library): library.stat().st_size for library in found}
@@ -215,6 +231,7 @@ _SECTIONS: tuple[Callable[[], Section], ...] = (
     _threads,
     _runtime,
     _packed_weights,
+    _openvino_found,
     _libraries,
     _sizes,
 )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from etseg import _native, _threads
+from etseg import _native, _openvino, _threads
 from etseg._errors import InvalidConfigError, InvalidUserInputError, LabelError
 from etseg._images.decode import Pixels
 from etseg._labels import Label, LabelSet
@@ -64,6 +64,7 @@ class Session:
         """
         source = anchored(spec.model_source)
         _threads.prepare(concurrency)
+        _openvino.prepare()
         if shared:
             from etseg._weights.loading import load
 

@@ -153,7 +153,8 @@ def test_json_of_the_other_commands(tmp_path: Path, cache: Path) -> None:
     doctor = of("doctor")
     assert list(doctor) == [
         "version", "package", "python", "platform", "dependencies", "opencv", "isa",
-        "supported_isas", "threads", "cpus", "runtime", "packed_weights", "libraries", "sizes",
+        "supported_isas", "threads", "cpus", "runtime", "packed_weights", "openvino",
+        "libraries", "sizes",
     ]  # fmt: skip
     assert doctor["version"] == etseg.__version__
     assert doctor["isa"] in doctor["supported_isas"]
@@ -188,7 +189,7 @@ def test_doctor_for_people(tmp_path: Path) -> None:
         "etseg", "python", "packages", "opencv", "kernels", "threads", "cpus", "runtime",
         "backends",
     ]  # fmt: skip
-    assert set(names[9:]) == {"weights", "library", "size", "beside"}
+    assert set(names[9:]) == {"weights", "openvino", "library", "size", "beside"}
     assert etseg.__version__ in lines[0]
 
 

@@ -63,6 +63,7 @@ SPECIAL = {
     "uint8_nhwc",
     "nhwc_c3",
     "channels_last_input",
+    "openvino_c3",
 }
 _IMAGE = ("[1,3,H,W]", "[3,H,W]")
 _LOGITS = ("[1,C,H,W]", "[C,H,W]")

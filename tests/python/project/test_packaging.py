@@ -15,7 +15,6 @@ import etseg
 
 PACKAGE = Path(etseg.__file__).parent
 LIBRARIES = (
-    "libetseg_backend_openvino.so",
     "libetseg_backend_xnnpack.so",
     "libetseg_executorch.so",
     "libetseg_kernels_optimized.so",
