@@ -43,8 +43,8 @@ Case make_case(std::int64_t height, std::int64_t width, unsigned seed) {
           inside > 0 && inside < 255 && random() % 8 == 0 ? static_cast<double>(random() % 256)
                                                           : inside));
       for (int c = 0; c < 3; ++c) {
-        made.pixels.push_back(
-            static_cast<std::uint8_t>((y * (c + 1) + x * 2) % 200 + random() % 50));
+        made.pixels.push_back(static_cast<std::uint8_t>(
+            static_cast<unsigned>((y * (c + 1) + x * 2) % 200) + random() % 50));
       }
     }
   }
