@@ -14,7 +14,7 @@ namespace etseg {
 namespace {
 
 Status cannot_map(int error) {
-  return {Code::kFileReadFailed,
+  return {error == ENOMEM ? Code::kOutOfMemory : Code::kFileReadFailed,
           std::string("cannot map the packed weights: ") + std::strerror(error)};
 }
 

@@ -10,47 +10,38 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-_BLOCK = 8 << 20
+#: All blocks but the last have this size, in bytes.
+BLOCK = 8 << 20
 _MOST_THREADS = 4
 
 
 def of_file(descriptor: int, size: int) -> str:
     """Of the first `size` bytes of a file, in hexadecimal. Raises OSError."""
 
-    def block(start: int) -> bytes:
-        digest = hashlib.sha256()
-        wanted = min(_BLOCK, size - start)
-        while wanted > 0 and (data := os.pread(descriptor, min(wanted, 1 << 20), start)):
-            digest.update(data)
-            start += len(data)
-            wanted -= len(data)
-        return digest.digest()
+    def of(start: int) -> bytes:
+        return of_block(read(descriptor, start, min(BLOCK, size - start)))
 
-    starts = range(0, size, _BLOCK)
+    starts = range(0, size, BLOCK)
     threads = min(_MOST_THREADS, os.cpu_count() or 1, max(len(starts), 1))
     with ThreadPoolExecutor(threads) as pool:
-        return _together(pool.map(block, starts))
+        return of_blocks(pool.map(of, starts))
 
 
-def of_parts(parts: Iterable[memoryview]) -> str:
-    """Of what a file of these parts would have."""
-    blocks: list[bytes] = []
-    digest, room = hashlib.sha256(), _BLOCK
-    for part in parts:
-        rest = part
-        while len(rest) > 0:
-            digest.update(rest[:room])
-            taken = min(room, len(rest))
-            rest, room = rest[taken:], room - taken
-            if room == 0:
-                blocks.append(digest.digest())
-                digest, room = hashlib.sha256(), _BLOCK
-    if room < _BLOCK:
-        blocks.append(digest.digest())
-    return _together(blocks)
+def of_block(data: bytes) -> bytes:
+    """Of one block."""
+    return hashlib.sha256(data).digest()
 
 
-def _together(blocks: Iterable[bytes]) -> str:
+def read(descriptor: int, start: int, size: int) -> bytes:
+    """These bytes of a file, or those that there are. Raises OSError."""
+    data = os.pread(descriptor, size, start)
+    while len(data) < size and (more := os.pread(descriptor, size - len(data), start + len(data))):
+        data += more
+    return data
+
+
+def of_blocks(blocks: Iterable[bytes]) -> str:
+    """Of what has blocks with these checksums, in hexadecimal."""
     whole = hashlib.sha256()
     for block in blocks:
         whole.update(block)

@@ -43,6 +43,8 @@ def load(path: Path, instances: int) -> _native.Model:
         _tell_once(logging.INFO, error)
     except (CannotShareError, OSError) as error:
         _tell_once(logging.WARNING, error)
+    except (MemoryError, RuntimeError) as error:  # the latter where no thread can be started
+        _tell_once(logging.WARNING, str(error) or "there is no memory for it")
     return _native.Model(os.fsencode(path), instances)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+
+import numpy as np
 
 from . import checksum
 from .checking import UnusableError, vouch
@@ -32,17 +34,11 @@ def write(entry: Entry, parts: Sequence[memoryview]) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(entry.new, flags, _READ_ONLY)
     try:
-        with ThreadPoolExecutor(1) as pool:
-            expected = pool.submit(checksum.of_parts, parts)
-            _write_all(descriptor, parts)
+        sha256 = _write_and_read(descriptor, parts)
         entry.new.replace(entry.packed)
         identity = identity_of(os.fstat(descriptor))
         wait_for_the_next_time(identity)
-        if checksum.of_file(descriptor, identity[2]) != expected.result():
-            raise UnusableError("what was written is not what is read")
-        if identity_of(os.fstat(descriptor)) != identity:
-            raise UnusableError("it was changed while it was read")
-        vouch(entry, identity, expected.result())
+        vouch(entry, identity, sha256)
     except BaseException:
         for path in (entry.new, entry.packed):
             with suppress(OSError):
@@ -52,9 +48,45 @@ def write(entry: Entry, parts: Sequence[memoryview]) -> None:
         os.close(descriptor)
 
 
-def _write_all(descriptor: int, parts: Sequence[memoryview]) -> None:
-    # Not through a mapping: on a full disk that would end the process.
+def _write_and_read(descriptor: int, parts: Iterable[memoryview]) -> str:
+    """The checksum. What is written is read back meanwhile, and compared."""
+    with ThreadPoolExecutor(2) as pool:
+        checks, start = [], 0
+        for block in _blocks(parts):
+            # Not through a mapping: on a full disk that would end the process.
+            for piece in block:
+                _write(descriptor, piece)
+            checks.append(pool.submit(_check, descriptor, start, block))
+            start += checksum.BLOCK
+        return checksum.of_blocks(check.result() for check in checks)
+
+
+def _write(descriptor: int, piece: memoryview) -> None:
+    while len(piece) > 0:
+        piece = piece[os.write(descriptor, piece) :]
+
+
+def _check(descriptor: int, start: int, block: list[memoryview]) -> bytes:
+    data = checksum.read(descriptor, start, sum(map(len, block)))
+    at = 0
+    for piece in block:
+        if not np.array_equal(np.frombuffer(data, np.uint8, offset=at)[: len(piece)], piece):
+            raise UnusableError("what was written is not what is read")
+        at += len(piece)
+    return checksum.of_block(data)
+
+
+def _blocks(parts: Iterable[memoryview]) -> Iterator[list[memoryview]]:
+    """The same bytes in blocks of the checksum's size, the last one as long as it is."""
+    block, room = [], checksum.BLOCK
     for part in parts:
         rest = part
         while len(rest) > 0:
-            rest = rest[os.write(descriptor, rest) :]
+            block.append(rest[:room])
+            taken = len(block[-1])
+            rest, room = rest[taken:], room - taken
+            if room == 0:
+                yield block
+                block, room = [], checksum.BLOCK
+    if block:
+        yield block
