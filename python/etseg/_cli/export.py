@@ -94,6 +94,14 @@ file was written; 2 wrong usage; 130 ended by Ctrl-C.
     "leave it, if 99.5 % of the photos' pixels keep their label]",
 )
 @click.option(
+    "--backend",
+    type=click.Choice(["xnnpack", "openvino", "auto"]),
+    default="xnnpack",
+    show_default=True,
+    help="What runs the network. openvino needs etseg[export-openvino] here, and etseg[openvino] "
+    "where the file runs. auto makes both, and keeps the faster on this machine.",
+)
+@click.option(
     "--int8",
     "quantize",
     flag_value="int8",

@@ -15,9 +15,9 @@ from typing import get_type_hints
 
 from ._api import export
 from ._errors import ExportError
-from ._report import Comparison, Cut, ExportReport
+from ._report import Comparison, Cut, ExportReport, TriedBackend
 
-__all__ = ["Comparison", "Cut", "ExportError", "ExportReport", "export"]
+__all__ = ["Comparison", "Cut", "ExportError", "ExportReport", "TriedBackend", "export"]
 
 # What users see in tracebacks, help() and pickles is where they import from, not where it stands.
 for _name in __all__:

@@ -31,7 +31,7 @@ def export(
     licence: str | None = None,
     origin: str | None = None,
     low_stride: bool | None = None,
-    backend: Literal["xnnpack"] = "xnnpack",
+    backend: Literal["xnnpack", "openvino", "auto"] = "xnnpack",
     quantize: Literal["int8"] | None = None,
     calibration: str | os.PathLike[str] | Iterable[object] | None = None,
     photos: str | os.PathLike[str] | Iterable[object] | None = None,
@@ -73,7 +73,10 @@ def export(
         low_stride: whether a bilinear upsampling at the network's end is left to etseg, which
             does it in the same pass as the rest. None: if 99.5 % of the photos' pixels keep their
             label. False keeps the network whole.
-        backend: what runs the network.
+        backend: what runs the network. "openvino" needs the extra ``export-openvino`` here, and
+            the extra ``openvino`` where the file runs. "auto" makes a program for each, compares
+            and times both, and keeps the one that is faster on this machine; without the extra
+            it keeps "xnnpack", and a note says so.
         quantize: "int8" for weights and activations in int8, a quarter of the size. Layers that
             lose most stay in float32, as many as `least_agreement` needs.
         calibration: photos such as the network is for, for "int8": a folder, or images of any
@@ -118,7 +121,7 @@ def export(
         photos,
         least_agreement,
     )
-    require()
+    require(options.backend)
     from ._pipeline import run
 
     return run(network, weights, options, on_progress or (lambda _stage: None))

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from etseg._errors import FileWriteError, InvalidUserInputError
 from etseg._model.spec import ModelSpec
 
-Backend = Literal["xnnpack"]
+Backend = Literal["xnnpack", "openvino", "auto"]
 Quantize = Literal["int8"]
 
 #: Share of pixels with the label that the network gives them, below which a program is refused.
@@ -54,6 +54,10 @@ class Options:
         """
         _one_of("backend", backend, get_args(Backend))
         _one_of("quantize", quantize, (None, *get_args(Quantize)))
+        if quantize is not None and backend != "xnnpack":
+            raise InvalidUserInputError(
+                f"quantize={quantize!r} is for backend='xnnpack'; it is {backend!r}"
+            )
         if quantize is not None and calibration is None:
             raise InvalidUserInputError(
                 "quantize='int8' needs calibration: photos such as the network is for, a folder "

@@ -47,6 +47,27 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class TriedBackend:
+    """A backend that ``backend="auto"`` made a program for.
+
+    Attributes:
+        backend: its name.
+        load_ms: time to load the program, the first time; this and the rest None if it was refused.
+        forward_ms: of the program alone, the best of some, taken in turns with the others.
+        file_bytes: of its file.
+        agreement: share of the photos' pixels, 0..1, that have the network's label.
+        refused: why there is no such program; None where there is.
+    """
+
+    backend: str
+    load_ms: float | None
+    forward_ms: float | None
+    file_bytes: int | None
+    agreement: float | None
+    refused: str | None
+
+
+@dataclass(frozen=True)
 class ExportReport:
     """An export: what it made, and what was measured.
 
@@ -67,6 +88,7 @@ class ExportReport:
         load_ms: time to load it, the first time.
         forward_ms: of the program alone, the best of some, on this machine.
         float_forward_ms: of a quantized program, what the same in float32 takes; else None.
+        tried_backends: by ``backend="auto"``, the one that was kept among them.
         delegated: how many operators the backend runs.
         partitions: in how many calls.
         left: how many calls of each other operator the runtime's own kernels run.
@@ -96,6 +118,7 @@ class ExportReport:
     load_ms: float
     forward_ms: float
     float_forward_ms: float | None
+    tried_backends: tuple[TriedBackend, ...]
     delegated: int
     partitions: int
     left: dict[str, int]
@@ -122,7 +145,9 @@ class ExportReport:
 
     def table(self) -> str:
         """All of it, for people: a few lines of text."""
-        return "\n".join([*_facts(self), "", *_photos(self), *_left(self), *_notes(self)])
+        return "\n".join(
+            [*_facts(self), "", *_photos(self), *_tried(self), *_left(self), *_notes(self)]
+        )
 
 
 def _facts(report: ExportReport) -> list[str]:
@@ -176,6 +201,23 @@ def _photos(report: ExportReport) -> list[str]:
         lines.append(
             f"{one.photo[:24]:<24} {f'{one.size[0]}x{one.size[1]}':>10} {one.agreement:>13.3%} "
             f"{one.but_for_ties:>13.3%} {scores:>20}"
+        )
+    return lines
+
+
+def _tried(report: ExportReport) -> list[str]:
+    if not report.tried_backends:
+        return []
+    lines = ["", f"{'backend':<24} {'forward':>10} {'load':>13} {'file':>13} {'labels equal':>20}"]
+    for one in report.tried_backends:
+        kept = f"{one.backend}, kept" if one.backend == report.backend else one.backend
+        if one.forward_ms is None or one.load_ms is None or one.file_bytes is None:
+            lines.append(f"{kept:<24} {one.refused}")
+            continue
+        forward, load = f"{one.forward_ms:.2f} ms", f"{one.load_ms:.1f} ms"
+        lines.append(
+            f"{kept:<24} {forward:>10} {load:>13} {_size(one.file_bytes):>13} "
+            f"{one.agreement:>20.3%}"
         )
     return lines
 

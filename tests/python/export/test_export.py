@@ -18,7 +18,7 @@ from torch import nn
 
 import etseg
 from etseg._cli import main
-from etseg.export import ExportError, ExportReport, _pipeline, export
+from etseg.export import ExportError, ExportReport, _building, export
 from networks import CLASSES, Segmentation, build, seeded
 
 SIZE = (48, 64)
@@ -161,7 +161,7 @@ def test_a_program_that_does_not_agree_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the lowering did wrong: nothing is written, and what was there stays."""
-    lower = _pipeline.lower
+    lower = _building.lower
 
     def wrong(graph: nn.Module, *rest: object) -> object:
         for parameter in graph.buffers():
@@ -173,7 +173,7 @@ def test_a_program_that_does_not_agree_is_refused(
 
     path = tmp_path / "net.pte"
     path.write_bytes(b"what was there")
-    monkeypatch.setattr(_pipeline, "lower", wrong)
+    monkeypatch.setattr(_building, "lower", wrong)
     with pytest.raises(ExportError, match=r"scores differ.*no file was written") as caught:
         export(build(), path, size=SIZE, low_stride=True, least_agreement=0)
     assert path.read_bytes() == b"what was there"

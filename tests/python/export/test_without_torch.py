@@ -40,6 +40,10 @@ def test_arguments_are_checked_before_anything_is_imported(tmp_path: Path) -> No
         export("net.py:build", tmp_path / "net.pte", size=(0, 5))
     with pytest.raises(etseg.InvalidUserInputError, match="backend is 'cuda'"):
         export("net.py:build", tmp_path / "net.pte", backend="cuda")  # type: ignore[arg-type]
+    for backend in ("openvino", "auto"):
+        with pytest.raises(etseg.InvalidUserInputError, match="int8' is for backend='xnnpack'"):
+            export("net.py:build", tmp_path / "net.pte", backend=backend, quantize="int8",
+                   calibration=["a.jpg"])  # fmt: skip
     with pytest.raises(etseg.InvalidUserInputError, match="least_agreement is 97"):
         export("net.py:build", tmp_path / "net.pte", least_agreement=97)
     with pytest.raises(etseg.InvalidConfigError, match="std is"):

@@ -20,8 +20,11 @@ _ATEN = torch.ops.aten
 _CHECKS = (_ATEN._assert_tensor_metadata.default,)
 
 
-def rewritten(graph: fx.GraphModule) -> fx.GraphModule:
-    """A graph that computes the same but for rounding; the one given stays as it is."""
+def rewritten(graph: fx.GraphModule, for_xnnpack: bool = True) -> fx.GraphModule:
+    """A graph that computes the same but for rounding; the one given stays as it is.
+
+    Without what only XNNPACK wants, it is rid of the tracer's checks and of copies alone.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about its own classes
         graph = deepcopy(graph)
@@ -30,6 +33,8 @@ def rewritten(graph: fx.GraphModule) -> fx.GraphModule:
             graph.graph.erase_node(node)
         elif node.target is _ATEN.clone.default and "memory_format" not in node.kwargs:
             node.replace_all_uses_with(node.args[0])
+        elif not for_xnnpack:
+            continue
         elif node.target is _ATEN.layer_norm.default:
             _layer_norm(graph, node)
         elif node.target is _ATEN.matmul.default:

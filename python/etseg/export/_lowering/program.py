@@ -18,7 +18,7 @@ from torch import fx
 from etseg._model.metadata import METHOD
 from etseg.export._errors import ExportError
 from etseg.export._graph.capture import exported, source_of
-from etseg.export._graph.rewrites import rewritten
+from etseg.export._lowering.backends import as_it_likes, partitioners
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,13 @@ class Program:
     plan_bytes: int
 
 
-def lower(
-    graph: fx.GraphModule, size: tuple[int, int], partitioners: list[Any], metadata: str
-) -> Program:
+def lower(graph: fx.GraphModule, size: tuple[int, int], backend: str, metadata: str) -> Program:
     """A program of the graph.
 
     Args:
         graph: takes [1, 3, H, W].
         size: height and width.
-        partitioners: of the backends, the first to be asked first.
+        backend: that runs it, as far as it can.
         metadata: what the program says about itself.
 
     Raises:
@@ -58,12 +56,12 @@ def lower(
     """
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    program = exported(rewritten(graph), torch.zeros(1, 3, *size))
+    program = exported(as_it_likes(graph, backend), torch.zeros(1, 3, *size))
     try:
         with quiet():
             edge = to_edge_transform_and_lower(
                 program,
-                partitioner=partitioners,
+                partitioner=partitioners(backend),
                 constant_methods={METHOD: metadata},
                 compile_config=EdgeCompileConfig(_check_ir_validity=False),
             )

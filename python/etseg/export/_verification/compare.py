@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,18 +74,25 @@ def compare(
     return tuple(found)
 
 
-def measure(path: Path, photo: Photo) -> Measured:
-    """How long the program takes to load, and to run once, at best."""
-    start = time.perf_counter()
-    with ImageSegmentationModule() as module:
-        module.load(path)
-        loaded = time.perf_counter() - start
-        module.forward(photo.pixels)
-        times: list[int] = []
-        end = time.perf_counter() + _SECONDS
+def measure(paths: Sequence[Path], photo: Photo) -> tuple[Measured, ...]:
+    """How long each program takes to load, and to run once, at best; they run in turns."""
+    with ExitStack() as stack:
+        modules, loads = [], []
+        for path in paths:
+            module = stack.enter_context(ImageSegmentationModule())
+            start = time.perf_counter()
+            module.load(path)
+            loads.append(time.perf_counter() - start)
+            module.forward(photo.pixels)
+            modules.append(module)
+        times: list[list[int]] = []
+        end = time.perf_counter() + _SECONDS * len(modules)
         while len(times) < _RUNS or time.perf_counter() < end:
-            times.append(module.forward(photo.pixels).timings.inference)
-    return Measured(loaded * 1e3, min(times) / 1e6)
+            times.append([one.forward(photo.pixels).timings.inference for one in modules])
+    best = [min(own) for own in zip(*times, strict=True)]
+    return tuple(
+        Measured(load * 1e3, forward / 1e6) for load, forward in zip(loads, best, strict=True)
+    )
 
 
 def random_photo(size: tuple[int, int]) -> Photo:
