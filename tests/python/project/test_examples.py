@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import pty
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from http.client import HTTPConnection
 from pathlib import Path
 from shutil import copyfile
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -182,72 +175,3 @@ def test_a_video_that_cannot_be_read(
     assert "Traceback" not in done.stderr
     assert message in done.stderr
     assert not Path("out.avi").exists()
-
-
-# -- serve.py
-
-
-@pytest.fixture
-def service() -> Iterator[tuple[str, int]]:
-    """The address at which the example answers; when it is stopped, it ends well."""
-    # Shells have their background jobs ignore the signal, and processes inherit that.
-    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, EXAMPLES / "serve.py", "--port", "0"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONWARNINGS": "error", "ETSEG_OFFLINE": "1"},
-        )
-    finally:
-        signal.signal(signal.SIGINT, ours)
-    try:
-        assert process.stdout is not None
-        address = urlsplit(process.stdout.readline().strip())
-        yield str(address.hostname), int(address.port or 0)
-        process.send_signal(signal.SIGINT)
-        _, logged = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0
-        assert "Traceback" not in logged
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def post(address: tuple[str, int], body: bytes, **headers: str) -> tuple[int, bytes]:
-    connection = HTTPConnection(*address, timeout=PATIENCE)
-    with closing(connection):
-        connection.request("POST", "/", body, headers)
-        response = connection.getresponse()
-        return response.status, response.read()
-
-
-def test_a_service(
-    service: tuple[str, int],
-    photo_path: Path,
-    astronaut: Picture,
-    selfie: etseg.ImageSegmentationModule,
-) -> None:
-    """It answers several at once, each with its own picture."""
-    mirrored = io.BytesIO()
-    Pil.fromarray(astronaut[:400, ::-1]).save(mirrored, "PNG")
-    photos = [photo_path.read_bytes(), mirrored.getvalue()]
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda body: post(service, body), 4 * photos))
-    for (status, body), photo in zip(answers, 4 * photos, strict=True):
-        assert status == 200
-        picture = np.asarray(Pil.open(io.BytesIO(body)))
-        expected = selfie.forward(photo, ["SELFIE"], resize=True).cutout("SELFIE")
-        assert (picture[..., :3] == expected[..., :3]).all()
-        assert np.abs(picture[..., 3].astype(int) - expected[..., 3]).max() <= 1
-
-
-def test_what_a_service_refuses(service: tuple[str, int], photo_path: Path) -> None:
-    """A path is no image: nobody gets this machine's files."""
-    status, body = post(service, os.fsencode(photo_path))
-    assert (status, body[:13]) == (400, b"cannot decode")
-    assert post(service, b"", **{"Content-Length": "40000000"})[0] == 413
-    assert post(service, b"", **{"Content-Length": "9" * 5000})[0] == 413
-    assert post(service, b"", **{"Content-Length": "-1"})[0] == 411
-    assert post(service, photo_path.read_bytes())[0] == 200

@@ -1,0 +1,191 @@
+"""The service under load, against module.map on the same JPEG bytes: its targets, each met or not.
+
+    python benchmarks/serve.py [--model selfie-segmentation] [--overload-seconds 60]
+
+Needs etseg[serve] and locust, which makes the load in a process of its own, on the same cores as
+the service. The share of the cores that it takes is measured, and given back where the throughput
+of the service is set against that of map, which has them all: the ratio without that stands beside
+it. Ends within five minutes.
+
+Requests are JPEG files of 1920x1080, answers are JSON of the photo's size: areas and boxes, which
+map does not make; what it does with them is another row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import etseg
+from harness.images import SIZES, jpeg, photo
+from harness.machine import machine_line
+from harness.service import CORES, Load, Service, loaded, service, watched
+
+console = Console(width=120)
+PHOTO = Path(__file__).resolve().parents[1] / "tests" / "data" / "astronaut.jpg"
+
+
+@dataclass
+class Target:
+    """One of the targets, and what was found."""
+
+    what: str
+    wanted: str
+    found: str
+    met: bool
+
+
+def of_map(
+    module: etseg.ImageSegmentationModule, data: list[bytes], seconds: float, described: bool
+) -> float:
+    """Images a second of module.map; or of it and of JSON of its results, in its own thread."""
+    start = time.perf_counter()
+    last = start + seconds
+    with module.map(itertools.cycle(data), resize=True) as results:
+        for count, result in enumerate(results, 1):
+            if described:
+                result.to_json(rle=False)
+            if time.perf_counter() >= last:
+                return count / (time.perf_counter() - start)
+    raise AssertionError
+
+
+def make_photos(folder: Path, count: int) -> list[bytes]:
+    """JPEG files of 1920x1080, with grain, as photos of that size have."""
+    base = photo(PHOTO, SIZES["1920x1080"])
+    chance = np.random.default_rng(0)
+    for number in range(count):
+        grain = chance.normal(0, 4, base.shape)
+        picture = (np.roll(base, 40 * number, 1) + grain).clip(0, 255).astype(np.uint8)
+        (folder / f"{number:02}.jpg").write_bytes(jpeg(picture))
+    return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+
+def throughput(
+    served: Service, photos: Path, data: list[bytes], options: argparse.Namespace
+) -> tuple[float, list[Target]]:
+    """Images a second at saturation, and its target."""
+    maps: dict[bool, list[float]] = {False: [], True: []}
+    loads: list[Load] = []
+    with etseg.ImageSegmentationModule(concurrency=CORES) as module:
+        module.load(etseg.CATALOGUE.get(options.model, options.model))
+        of_map(module, data, 1.0, described=False)
+        for _ in range(options.rounds):
+            for described, rates in maps.items():
+                rates.append(of_map(module, data, 4.0, described))
+            loads.append(loaded(served, photos, 4 * CORES, 10.0))
+    plain, described = (float(np.median(rates)) for rates in maps.values())
+    rate = float(np.median([load.rate for load in loads]))
+    left = float(np.median([load.share_left for load in loads]))
+    per_image = np.median([load.server / len(load.rows) for load in loads]) * 1e3
+    console.print(
+        f"map {plain:.1f} images/s, with JSON of each {described:.1f}; the service {rate:.1f}, "
+        f"{per_image:.1f} ms of CPU an image; the load took {1 - left:.1%} of the cores"
+    )
+    detail = f"{rate / plain:.2f} as it is; with JSON in map {rate / left / described:.2f}"
+    ratio = rate / left / plain
+    return rate, [
+        Target(
+            "throughput at saturation, of map's", ">= 0.90", f"{ratio:.2f} ({detail})", ratio >= 0.9
+        )
+    ]
+
+
+def latency(served: Service, photos: Path, rate: float) -> Target:
+    """At 70 % of saturation, against a lone request."""
+    alone = float(np.median(loaded(served, photos, 1, 5.0).of(200)))
+    load = loaded(served, photos, 64, 20.0, 0.7 * rate)
+    p99 = float(np.percentile(load.of(200), 99))
+    others = len(load.rows) - len(load.of(200))
+    found = f"{p99 / alone:.1f} x: {p99:.1f} ms against {alone:.1f}, at {load.rate:.0f} images/s"
+    if others:
+        found += f"; {others} not segmented"
+    return Target(
+        "p99 at 70 % of saturation",
+        "<= 4 x the median of one alone",
+        found,
+        p99 <= 4 * alone and not others,
+    )
+
+
+def overload(
+    served: Service, photos: Path, rate: float, options: argparse.Namespace
+) -> list[Target]:
+    """At five times saturation."""
+    position = served.log_position()
+    with watched(served) as memory:
+        load = loaded(served, photos, 256, options.overload_seconds, 5 * rate)
+    kinds, counts = np.unique(load.rows[:, 2].astype(int), return_counts=True)
+    statuses = {int(kind): int(count) for kind, count in zip(kinds, counts, strict=True)}
+    offered = len(load.rows) / load.seconds
+    console.print(
+        f"overload: {offered:.0f} requests/s came of {5 * rate:.0f}, {load.rate:.0f} segmented; "
+        f"answers by status {statuses}; the load took {1 - load.share_left:.0%} of the cores"
+    )
+    accepted, refused = load.of(200), load.of(503)
+    own = served.said_milliseconds(503, position)
+    quarter = len(memory) // 4
+    first, last = np.median(memory[quarter : 2 * quarter]), np.median(memory[-quarter:])
+    late = f"p99 {np.percentile(refused, 99):.1f} ms, worst {refused.max():.0f}"
+    own_late = f"{(own <= 50).mean():.2%} by its own log, worst {own.max():.0f} ms"
+    worst = accepted.max() / 1e3
+    there, others = served.answers(), {k: n for k, n in statuses.items() if k not in (200, 503)}
+    found = [
+        ("crashes", "none", "none" if there else "it is gone", there),
+        ("other answers than 200 and 503", "none", str(others or "none"), not others),
+        ("memory", "flat (5 %)", f"{first:.0f} MB, then {last:.0f}", last <= 1.05 * first),
+        (
+            "accepted",
+            f"within {options.deadline:g} s and their own time",
+            f"{worst:.2f} s at most, median {np.median(accepted) / 1e3:.2f}",
+            worst <= options.deadline + 1,
+        ),
+        (
+            "refused",
+            "all within 50 ms",
+            f"{(refused <= 50).mean():.2%}; {late}; {own_late}",
+            (refused <= 50).all(),
+        ),
+    ]
+    return [
+        Target(f"5 x saturation: {what}", wanted, said, bool(met))
+        for what, wanted, said, met in found
+    ]
+
+
+def main() -> None:
+    """As the module says."""
+    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    made.add_argument("--model", default="selfie-segmentation")
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--overload-seconds", type=float, default=60.0)
+    made.add_argument("--deadline", type=float, default=10.0)
+    options = made.parse_args()
+    console.print(machine_line())
+    with tempfile.TemporaryDirectory(prefix="etseg-serve-") as name:
+        photos = Path(name) / "photos"
+        photos.mkdir()
+        data = make_photos(photos, 16)
+        console.print(f"{len(data)} JPEG files of {sum(map(len, data)) / len(data) / 1e3:.0f} kB")
+        with service(options.model, Path(name) / "log", options.deadline) as served:
+            rate, targets = throughput(served, photos, data, options)
+            targets.append(latency(served, photos, rate))
+            targets += overload(served, photos, rate, options)
+    table = Table("target", "wanted", "found", "")
+    for target in targets:
+        table.add_row(target.what, target.wanted, target.found, "met" if target.met else "NOT MET")
+    console.print(table)
+    sys.exit(not all(target.met for target in targets))
+
+
+if __name__ == "__main__":
+    main()
