@@ -26,8 +26,7 @@ class Entry:
     @classmethod
     def of(cls, folder: Path, program: Path, key: str) -> Entry:
         """Of a program of this name, whose weights have this key."""
-        stem = re.sub(r"[^A-Za-z0-9_-]+", "_", program.stem)[:60].strip("_") or "program"
-        return cls(folder, f"{stem}-{key}")
+        return cls(folder, f"{_stem(program)}-{key}")
 
     @property
     def key(self) -> str:
@@ -83,6 +82,15 @@ class Entry:
                 path.unlink(missing_ok=True)
                 freed += found.st_size
         return freed
+
+
+def _stem(program: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", program.stem)[:60].strip("_") or "program"
+
+
+def might_be_there(program: Path) -> bool:
+    """Whether there are any of a program of this name."""
+    return any(entry.name.rpartition("-")[0] == _stem(program) for entry in entries())
 
 
 def entries() -> list[Entry]:

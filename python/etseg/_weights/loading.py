@@ -14,7 +14,7 @@ from etseg._errors import EtsegError
 
 from . import places, programs
 from .checking import UnusableError, note_nothing, open_checked
-from .entries import Entry, make_room
+from .entries import Entry, make_room, might_be_there
 from .key import key_of
 from .places import CannotShareError, NothingToShareError
 
@@ -52,14 +52,17 @@ def _load_sharing(path: Path, instances: int) -> _native.Model:
     folder = places.prepared()
     program = programs.remembered(path, folder / "programs")
     packing = None
-    if program is None:
+    if program is None and might_be_there(path):
+        program = programs.compute(path, folder / "programs")
+    elif program is None:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(1) as pool:  # one core reads and hashes, the other packs
             computed = pool.submit(programs.compute, path, folder / "programs")
             packing = _native.Packing(os.fsencode(path), instances)
-        if (program := computed.result()) is None:
-            raise CannotShareError(f"{str(path)!r} was changed while it was read")
+        program = computed.result()
+    if program is None:
+        raise CannotShareError(f"{str(path)!r} was changed while it was read")
     entry = Entry.of(folder, path, key_of(program.sha256, instances))
     if (descriptor := _open(entry)) is None:
         descriptor = _make(entry, path, instances, program, packing)

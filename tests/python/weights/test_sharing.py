@@ -11,7 +11,7 @@ import pytest
 
 import etseg
 from etseg import _native
-from etseg._weights import key
+from etseg._weights import checking, key, programs
 from etseg._weights.entries import entries
 from packed import SHARING, Maps, mapped, maps_of, module_of, only_entry, plain, same
 from programs import FOLDER, program
@@ -89,6 +89,22 @@ def test_a_copy_of_the_program_shares_the_file(tmp_path: Path) -> None:
     shutil.copyfile(SELFIE, copy)
     with module_of(SELFIE), module_of(copy):
         assert len(mapped()) == 1
+
+
+def test_after_a_restart_of_the_system_nothing_is_packed(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was remembered of files is compared anew; nobody packs meanwhile."""
+    module_of(SELFIE).delete()
+    for module in (checking, programs):
+        monkeypatch.setattr(module, "boot", lambda: "another")
+    monkeypatch.delattr(_native, "Packing")
+    for _ in ("compared", "remembered"):
+        with module_of(SELFIE):
+            assert len(mapped()) == 1
+    records = [*cache.glob("weights/*.json"), *cache.glob("weights/programs/*.json")]
+    assert len(records) == 2
+    assert all('"boot": "another"' in record.read_text() for record in records)
 
 
 def test_another_program_under_the_same_name_has_a_file_of_its_own(tmp_path: Path) -> None:
