@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,12 @@ from etseg._download.disk import file_stat
 
 from . import places
 from .places import CannotShareError
+
+#: A record that is being written, and how old it is when nobody will end that.
+_LEFT = re.compile(r".+\.json\.\d+\.new")
+_ABANDONED_SECONDS = 3600
+#: Whose SHA-256 is remembered.
+_MOST_PROGRAMS = 256
 
 _NAME = re.compile(r"(.+-[0-9a-f]{24})\.packed")
 
@@ -68,10 +75,7 @@ class Entry:
 
     def last_used(self) -> float:
         """When that was."""
-        try:
-            return self.record.stat().st_mtime
-        except OSError:
-            return 0.0
+        return _written(self.record)
 
     def delete(self) -> int:
         """Removes them; who has them mapped goes on. Bytes freed. Raises OSError."""
@@ -109,12 +113,32 @@ def entries() -> list[Entry]:
     return [Entry(folder, name) for name in found]
 
 
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes left of records, and the oldest of many programs' SHA-256."""
+    programs = list(folder.glob("programs/*.json"))
+    programs.sort(key=_written)
+    left = [path for path in folder.glob("**/*.json.*.new") if _LEFT.fullmatch(path.name)]
+    now = time.time()
+    old = [path for path in left if now - _written(path) > _ABANDONED_SECONDS]
+    for path in (*programs[:-_MOST_PROGRAMS], *old):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process was faster
+        return 0.0
+
+
 def make_room(keep: Entry) -> None:
     """Removes those used least recently until all are within the limit; never `keep`.
 
     Raises:
         InvalidConfigError: the environment variable with the limit is no number.
     """
+    _sweep(keep.folder)
     most = places.limit()
     others = sorted((one for one in entries() if one != keep), key=Entry.last_used)
     total = sum(one.size() or 0 for one in (keep, *others))

@@ -59,6 +59,27 @@ def test_those_used_least_recently_make_room(monkeypatch: pytest.MonkeyPatch) ->
         assert mapped() == {str(only_entry().packed)}  # the one in use is kept
 
 
+def test_what_killed_processes_left_goes_with_the_next_file(cache: Path) -> None:
+    module_of(PATHS[0]).delete()
+    folder = cache / "weights"
+    old = [folder / "some.json.17.new", folder / "programs" / "1-2.json.18.new"]
+    young = folder / "some.json.19.new"
+    mine = folder / "mine.new"
+    for path in (*old, young, mine):
+        path.write_text("half of a record")
+    for path in (*old, mine):
+        os.utime(path, (1, 1))
+    for number in range(300):
+        record = folder / "programs" / f"7-{number:x}.json"
+        record.write_text("{}")
+        os.utime(record, (number + 1, number + 1))
+    module_of(PATHS[1]).delete()
+    assert not any(path.exists() for path in old)
+    assert young.exists()
+    assert mine.exists()
+    assert len(list(folder.glob("programs/*.json"))) == 256
+
+
 def test_a_limit_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(places.LIMIT_VARIABLE, "2 GiB")
     with pytest.raises(etseg.InvalidConfigError, match="expected a number of bytes"):
