@@ -44,6 +44,8 @@ def opened(
     classes = None
     if "labels" in given:
         classes = len(LabelSet(ModelSpec(model_source="", labels=given["labels"]).labels))  # type: ignore[arg-type]
+        if given.get("activation") == "sigmoid":
+            classes -= 1  # the last is for where no other is likely
     found = open_network(network, weights, classes, options.size)
     size = options.size or found.size
     if size is None:
@@ -94,7 +96,8 @@ def _channels(module: nn.Module, size: tuple[int, int]) -> int:
 def _check_labels(spec: ModelSpec, channels: int) -> None:
     if spec.labels is None:
         return
-    count, expected = len(LabelSet(spec.labels)), 2 if channels == 1 else channels  # type: ignore[arg-type]
+    further = int(channels == 1 or spec.activation == "sigmoid")  # for where no other is likely
+    count, expected = len(LabelSet(spec.labels)), channels + further  # type: ignore[arg-type]
     if count != expected:
         raise InvalidConfigError(
             f"there are {count} labels, but the network tells {expected} apart "

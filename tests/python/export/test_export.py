@@ -19,6 +19,7 @@ from torch import nn
 import etseg
 from etseg._cli import main
 from etseg.export import ExportError, ExportReport, _building, export
+from etseg.export._verification.labels import agreement, labels_of
 from networks import CLASSES, Segmentation, build, seeded
 
 SIZE = (48, 64)
@@ -276,6 +277,36 @@ def test_one_channel(tmp_path: Path) -> None:
     assert np.abs(result[0] - 1 / (1 + np.exp(-full))).max() < 1e-3
     sure = np.abs(full) > 1e-3
     assert np.array_equal(result.argmax[sure], (full < 0)[sure])
+
+
+def test_labels_that_do_not_exclude_each_other(tmp_path: Path) -> None:
+    """A sigmoid a channel, and one label more, for where none is likely."""
+    network = seeded(Segmentation())
+    report = export(network, tmp_path / "net.pte", size=SIZE, mean=MEAN, std=STD, labels=[*LABELS,
+                    "none"], activation="sigmoid", low_stride=True, least_agreement=0)  # fmt: skip
+    image = picture(90, 70)
+    with torch.no_grad():
+        logits = network.backbone(network_input(image))
+    full = F.interpolate(logits, (90, 70), mode="bilinear")[0].numpy()
+    with etseg.ImageSegmentationModule() as module:
+        module.load(report.path)
+        result = module.forward(image, range(CLASSES), resize=True)
+    for index in range(CLASSES):
+        assert np.abs(result[index] - 1 / (1 + np.exp(-full[index]))).max() < 1e-3
+    sure = np.abs(np.sort(full, 0)[-1]) > 1e-3
+    expected = np.where(full.max(0) >= 0, full.argmax(0), CLASSES)
+    assert 0 < (expected == CLASSES).mean() < 1
+    assert np.mean(result.argmax[sure] == expected[sure]) > 0.999
+    assert all(photo.agreement > 0.8 for photo in report.photos)
+    with pytest.raises(etseg.InvalidConfigError, match="5 labels, but the network tells 6"):
+        export(network, tmp_path / "net.pte", size=SIZE, labels=LABELS, activation="sigmoid")
+
+
+def test_the_label_for_none_is_compared_too() -> None:
+    scores = torch.tensor([[1.0, -1.0, -2.0, 0.0], [0.5, -3.0, -0.5, 0.0]]).reshape(1, 2, 1, 4)
+    assert labels_of(scores, "sigmoid").tolist() == [[0, 2, 2, 0]]
+    assert labels_of(scores, "softmax").tolist() == [[0, 0, 1, 0]]
+    assert agreement(scores, "sigmoid", np.array([[0, 2, 1, 2]])) == (0.5, 0.75)
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -54,4 +54,7 @@ def from_program(
         )
     height, width = shapes[0][2:]
     fixed = isinstance(height, int) and isinstance(width, int)
-    return Network(program.module(), title, (height, width) if fixed else None)
+    module = program.module()
+    for name in ("train", "eval"):  # these refuse, as it has no modes; torch's own do nothing to it
+        vars(module).pop(name, None)
+    return Network(module, title, (height, width) if fixed else None)

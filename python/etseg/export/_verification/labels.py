@@ -48,9 +48,8 @@ def _along(scores: torch.Tensor, axis: int, positions: torch.Tensor) -> torch.Te
 def labels_of(scores: torch.Tensor, activation: str) -> npt.NDArray[np.int64]:
     """The label of each pixel [H, W] from scores [1, C, H, W]; ties go to the lowest index."""
     if scores.shape[1] == 1:
-        threshold = 0.0 if activation == "sigmoid" else 0.5
-        return np.asarray(scores[0, 0] < threshold, np.int64)
-    return np.asarray(scores[0].argmax(0), np.int64)
+        return np.asarray(scores[0, 0] < _threshold(activation), np.int64)
+    return np.asarray(_rivals(scores, activation).argmax(0), np.int64)
 
 
 def agreement(
@@ -68,10 +67,25 @@ def agreement(
     own = labels_of(scores, activation)
     same = own == other
     if scores.shape[1] == 1:
-        threshold = 0.0 if activation == "sigmoid" else 0.5
-        tied = (scores[0, 0] - threshold).abs().numpy() <= TIE
+        tied = (scores[0, 0] - _threshold(activation)).abs().numpy() <= TIE
     else:
-        best = scores[0].amax(0)
+        rivals = _rivals(scores, activation)
         index = torch.from_numpy(other.astype(np.int64))[None]
-        tied = (best - scores[0].gather(0, index)[0]).numpy() <= TIE
+        tied = (rivals.amax(0) - rivals.gather(0, index)[0]).numpy() <= TIE
     return float(same.mean()), float((same | tied).mean())
+
+
+def _threshold(activation: str) -> float:
+    """Of one channel, from which on its label is taken."""
+    return 0.0 if activation == "sigmoid" else 0.5
+
+
+def _rivals(scores: torch.Tensor, activation: str) -> torch.Tensor:
+    """What the label is the argmax of, [labels, H, W].
+
+    Channels that each have a sigmoid of their own have one rival more, for none of them, whose
+    probability is 1 less the greatest.
+    """
+    if activation != "sigmoid":
+        return scores[0]
+    return torch.cat((scores[0], -scores[0].amax(0, keepdim=True)))

@@ -80,7 +80,10 @@ class Runner:
 
         self._channels = channels
         self._module = ImageSegmentationModule(scaled_decode=False)
-        self._module.load(replace(spec, model_source=path, activation="none"))
+        # Labels for the channels: where each has a sigmoid, the network has one label more.
+        labels = tuple(f"channel {index}" for index in range(max(2, channels)))
+        bare = replace(spec, model_source=path, activation="none", labels=labels, background=0)
+        self._module.load(bare)
 
     def scores(self, photo: npt.NDArray[np.uint8]) -> Floats:
         """[C, H', W'] for an image."""
