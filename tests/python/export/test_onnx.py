@@ -73,6 +73,36 @@ def test_from_a_file_to_a_program(tmp_path: Path, corners: bool) -> None:
         assert np.abs(result[label] - expected[label]).max() < 1e-3
 
 
+class _Tokens(nn.Module):
+    """As transformers do it: pixels in a row and back, by sizes that ONNX has as constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = build()
+        self.mix = nn.Linear(5, 5)
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        scores = self.network.backbone(image)
+        count, channels, height, width = scores.shape
+        tokens = self.mix(scores.reshape(count, channels, -1).permute(0, 2, 1))
+        heads = tokens.reshape(count, -1, 5, 1).permute(0, 2, 1, 3)
+        return {"out": heads.reshape(count, 5, height, width)}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("size", [None, (96, 64)])
+def test_sizes_that_are_computed(tmp_path: Path, size: tuple[int, int] | None) -> None:
+    axes = {} if size is None else {"image": {2: "height", 3: "width"}}
+    network = seeded(_Tokens())
+    found = open_network(
+        written(network, tmp_path / "net.onnx", dynamic_axes=axes), None, None, size
+    )
+    assert found.size == (size or SIZE)
+    image = torch.rand(1, 3, *found.size)
+    with torch.no_grad():
+        torch.testing.assert_close(found.module(image), network(image)["out"])
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_file_for_any_size(tmp_path: Path) -> None:
     axes = {"image": {0: "batch", 2: "height", 3: "width"}}

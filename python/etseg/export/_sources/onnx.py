@@ -16,6 +16,7 @@ from etseg._errors import FileReadError, InvalidModelSourceError, InvalidUserInp
 from etseg.export._errors import ExportError
 
 from .network import Network, first_tensor
+from .onnx_tracing import traced
 
 _INSTALL = "pip install 'etseg[export-onnx]'"
 _FLOAT = 1  # TensorProto's number
@@ -102,7 +103,7 @@ def from_onnx(
             f"onnx2torch does not convert {str(path)!r}: {_first_line(error)}. What to try: "
             "another opset, or the network's source in torch"
         ) from error
-    module = _traced(module, at)
+    module = traced(module, at, path)
     _compare(module, onnxruntime, path, name, at)
     return Network(module, f"onnx {path.name}", at, {"name": path.stem}, (_UNSAID,))
 
@@ -138,18 +139,6 @@ def _folded(model: Any, path: Path, size: tuple[int, int]) -> Any:
                 f"{_first_line(error)}"
             ) from error
         return onnx.load(folded)
-
-
-def _traced(module: nn.Module, size: tuple[int, int]) -> nn.Module:
-    """The operators on the image alone, by running it.
-
-    onnx2torch reads sizes out of constants as numbers, which torch.export does not follow.
-    """
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # torch's, about onnx2torch
-        return make_fx(module, pre_dispatch=True)(torch.zeros(1, 3, *size)).eval()
 
 
 def _image(model: Any, path: Path) -> tuple[str, tuple[int, int] | None]:
