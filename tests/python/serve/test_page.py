@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import struct
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 import etseg
+from children import finished, output_of
 from programs import program
 from servers import served
 
@@ -164,6 +167,19 @@ def test_the_pointer_reads_the_label_and_its_probability(segmented: Any, photo_p
     assert float(text.rsplit(" ", 1)[1]) == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.parametrize(("x", "y"), [(0.1, 0.1), (0.9, 0.2), (0.3, 0.8)])
+def test_the_pointer_is_where_it_is_seen(segmented: Any, x: float, y: float) -> None:
+    """Of a picture that is not as wide as its area, too."""
+    area = segmented.locator("#picture").bounding_box()
+    side = min(area["width"], area["height"])  # it is square
+    left = area["x"] + (area["width"] - side) / 2
+    top = area["y"] + (area["height"] - side) / 2
+    segmented.mouse.move(left + x * side, top + y * side)
+    text = segmented.text_content("#pointer")
+    column, row = map(int, re.findall(r"at (\d+), (\d+)", text)[0])
+    assert (column, row) == (pytest.approx(x * 512, abs=2), pytest.approx(y * 512, abs=2))
+
+
 def test_the_keyboard_reaches_everything(segmented: Any) -> None:
     segmented.focus("#picture")
     segmented.keyboard.press("ArrowLeft")
@@ -229,6 +245,17 @@ def test_lines_for_programs(segmented: Any) -> None:
     copied = segmented.evaluate("navigator.clipboard.readText()")
     assert copied.startswith("curl --data-binary @astronaut.jpg 'http://127.0.0.1:")
     assert "module.load(etseg.CATALOGUE" in segmented.text_content("#python")
+
+
+def test_the_lines_give_what_the_page_shows(segmented: Any, photo_path: Path) -> None:
+    curl = shlex.split(segmented.text_content("#curl"))
+    if shutil.which(curl[0]):
+        answered = json.loads(finished(*curl, cwd=photo_path.parent).stdout)
+        assert [entry["label"] for entry in answered["labels"]] == labels(segmented)
+    said = output_of(segmented.text_content("#python"), cwd=photo_path.parent)
+    with etseg.ImageSegmentationModule() as module:
+        module.load(etseg.SELFIE_SEGMENTATION)
+        assert said == repr(module.forward(photo_path, resize=True).areas())
 
 
 def test_the_camera(page: Any, shot: Callable[[Any, str], None]) -> None:

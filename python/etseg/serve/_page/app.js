@@ -221,9 +221,13 @@ canvas.addEventListener("pointermove", (event) => {
   if (!state.mask) return;
   const area = canvas.getBoundingClientRect();
   const { width, height } = state.mask;
+  // The picture is as large as it fits, in the middle of its area.
+  const scale = Math.min(area.width / width, area.height / height);
+  const at = (offset, size, most) =>
+    Math.min(most - 1, Math.max(0, Math.floor((offset - size / 2) / scale + most / 2)));
   state.pointer = [
-    Math.min(width - 1, Math.max(0, Math.floor(((event.clientX - area.left) / area.width) * width))),
-    Math.min(height - 1, Math.max(0, Math.floor(((event.clientY - area.top) / area.height) * height))),
+    at(event.clientX - area.left, area.width, width),
+    at(event.clientY - area.top, area.height, height),
   ];
   point();
   needConfidence();
