@@ -69,10 +69,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
     return made
 
 
-def run_as_script(code: str) -> None:
+def run_as_script(example: Example) -> None:
     """What starts processes has to be a file."""
     script = Path("script.py")
-    script.write_text(code, encoding="utf-8")
+    script.write_text(str(example.parsed), encoding="utf-8")
     done = finished(sys.executable, script, patience=3 * PATIENCE)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -95,9 +95,8 @@ def test_code_runs(
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         for example in block:
             if 'if __name__ == "__main__":' in str(example.parsed):
-                run_as_script(str(example.parsed))
-            else:
-                example.evaluate()
+                example.region.evaluator = run_as_script  # unless a comment above says to skip it
+            example.evaluate()
 
 
 def shell_commands(page: Path) -> list[list[str]]:
