@@ -23,6 +23,7 @@ from ._lowering.program import Program, lower
 from ._quantization.int8 import Quantized, quantized
 from ._report import ExportReport
 from ._verification.compare import compare, measure, random_photo
+from ._verification.profile import shares_of_time
 from ._verification.runtime import Preprocessing
 
 #: Of float32 programs: their scores and the network's may differ by this share of the largest.
@@ -110,6 +111,13 @@ def _compared(
         (measured,) = measure([path], job.photos[0])
     except EtsegError as error:
         raise ExportError(f"etseg does not run the program: {error}") from error
+    # executorch's own runtime does not find OpenVINO.
+    left_time, notes = {}, [*job.network.notes, *prepared.notes]
+    if program.left and backend == "xnnpack":
+        try:
+            left_time = shares_of_time(path, job.size)
+        except ExportError as error:  # the program itself is sound
+            notes.append(f"what is left was not timed: {error}")
     with torch.no_grad():
         shape = prepared.graph(torch.zeros(1, 3, *job.size)).shape
     agreement = sum(one.agreement for one in comparisons[:-1]) / len(job.photos)
@@ -135,12 +143,13 @@ def _compared(
         partitions=program.partitions,
         left=program.left,
         left_at=program.left_at,
+        left_time=left_time,
         float_layers=() if in_int8 is None else in_int8.choice.in_float,
         layers=0 if in_int8 is None else in_int8.layers,
         tried=() if in_int8 is None else in_int8.choice.tried,
         seconds=time.perf_counter() - job.start,
         peak_bytes=_peak_bytes(),
-        notes=(*job.network.notes, *prepared.notes),
+        notes=tuple(notes),
     )
 
 

@@ -93,6 +93,8 @@ class ExportReport:
         partitions: in how many calls.
         left: how many calls of each other operator the runtime's own kernels run.
         left_at: where in the network's source an example of each comes from, where that is known.
+        left_time: each one's share of a forward's time, 0..1, by the name of its kernel; empty
+            for OpenVINO, and where nothing is left.
         float_layers: of a quantized program, the layers that stayed in float32, those that lose
             most in int8 first.
         layers: of a quantized program, how many there are in all; 0 else.
@@ -123,6 +125,7 @@ class ExportReport:
     partitions: int
     left: dict[str, int]
     left_at: dict[str, str]
+    left_time: dict[str, float]
     float_layers: tuple[str, ...]
     layers: int
     tried: tuple[tuple[int, float], ...]
@@ -229,6 +232,9 @@ def _left(report: ExportReport) -> list[str]:
     for name, count in report.left.items():
         place = report.left_at.get(name, "")
         lines.append(f"  {count:>4} {name}" + (f"  ({place})" if place else ""))
+    if report.left_time:
+        most = ", ".join(f"{name} {share:.1%}" for name, share in report.left_time.items())
+        lines.append(f"  of a forward's time {sum(report.left_time.values()):.1%}: {most}")
     return lines
 
 

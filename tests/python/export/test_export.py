@@ -332,3 +332,23 @@ def test_the_command(tmp_path: Path) -> None:
     with etseg.ImageSegmentationModule() as module:
         module.load(path)
         assert module.input_size == SIZE
+
+
+class _Summing(nn.Sequential):
+    """Ends in an operator that XNNPACK's partitioner does not take."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return super().forward(image).cumsum(1)
+
+
+def test_what_is_left_has_its_share_of_the_time(tmp_path: Path) -> None:
+    network = seeded(_Summing(nn.Conv2d(3, 4, 1)))
+    report = export(network, tmp_path / "net.pte", size=SIZE, least_agreement=0)
+    assert report.left == {"cumsum": 1}
+    assert set(report.left_time) == {"cumsum"}
+    assert 0 < report.left_time["cumsum"] < 1
+    assert f"of a forward's time {report.left_time['cumsum']:.1%}: cumsum" in report.table()
+
+
+def test_where_nothing_is_left_there_is_no_share(exported: ExportReport) -> None:
+    assert (exported.left, exported.left_time) == ({}, {})
