@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 #: All blocks but the last have this size, in bytes.
 BLOCK = 8 << 20
+_PIECE = 1 << 20  # stays in the caches
 _MOST_THREADS = 4
 
 
@@ -27,17 +28,25 @@ def of_file(descriptor: int, size: int) -> str:
         return of_blocks(pool.map(of, starts))
 
 
-def of_block(data: bytes) -> bytes:
+def of_block(pieces: Iterable[memoryview]) -> bytes:
     """Of one block."""
-    return hashlib.sha256(data).digest()
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
-def read(descriptor: int, start: int, size: int) -> bytes:
-    """These bytes of a file, or those that there are. Raises OSError."""
-    data = os.pread(descriptor, size, start)
-    while len(data) < size and (more := os.pread(descriptor, size - len(data), start + len(data))):
-        data += more
-    return data
+def read(descriptor: int, start: int, size: int) -> Iterator[memoryview]:
+    """These bytes of a file, or those that there are, in pieces that are valid until the next.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    memory = memoryview(bytearray(min(_PIECE, size)))
+    end = start + size
+    while start < end and (count := os.preadv(descriptor, [memory[: end - start]], start)):
+        yield memory[:count]
+        start += count
 
 
 def of_blocks(blocks: Iterable[bytes]) -> str:

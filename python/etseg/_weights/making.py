@@ -67,13 +67,30 @@ def _write(descriptor: int, piece: memoryview) -> None:
 
 
 def _check(descriptor: int, start: int, block: list[memoryview]) -> bytes:
-    data = checksum.read(descriptor, start, sum(map(len, block)))
-    at = 0
-    for piece in block:
-        if not np.array_equal(np.frombuffer(data, np.uint8, offset=at)[: len(piece)], piece):
-            raise UnusableError("what was written is not what is read")
-        at += len(piece)
-    return checksum.of_block(data)
+    read = checksum.read(descriptor, start, sum(map(len, block)))
+    return checksum.of_block(_compared(read, block))
+
+
+def _compared(read: Iterable[memoryview], block: list[memoryview]) -> Iterator[memoryview]:
+    """What was read, as long as it is what is in the block, to its end."""
+    rest = list(reversed(block))
+    for piece in read:
+        at = 0
+        while at < len(piece):
+            expected = rest.pop() if rest else piece[:0]
+            count = min(len(expected), len(piece) - at)
+            if not count or not np.array_equal(piece[at : at + count], expected[:count]):
+                raise _not_what_was_written()
+            if count < len(expected):
+                rest.append(expected[count:])
+            at += count
+        yield piece
+    if rest:
+        raise _not_what_was_written()
+
+
+def _not_what_was_written() -> UnusableError:
+    return UnusableError("what was written is not what is read")
 
 
 def _blocks(parts: Iterable[memoryview]) -> Iterator[list[memoryview]]:

@@ -242,3 +242,23 @@ def test_a_failed_load_leaves_no_lock(tmp_path: Path) -> None:
     broken.write_bytes(PATH.read_bytes())
     with module_of(broken):
         assert len(mapped()) == 1
+
+
+@pytest.mark.parametrize("place", [0, 100, 5000])
+def test_what_is_read_back_is_compared(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte of each part is another one: nothing is mapped."""
+    write = os.write
+
+    def unsafe(descriptor: int, data: memoryview) -> int:
+        content = bytearray(data)
+        content[place % len(content)] ^= 1
+        return write(descriptor, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", unsafe)
+        with module_of(SELFIE) as module:
+            assert same(maps_of(module), plain(SELFIE))
+            assert mapped() == set()
+    assert [entry.size() for entry in entries()] in ([], [None])
+    with module_of(SELFIE):
+        assert len(mapped()) == 1
