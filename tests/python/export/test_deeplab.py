@@ -14,6 +14,8 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra 'export'")
 pytest.importorskip("executorch", reason="needs the extra 'export'")
 
+from torch import nn
+
 import networks  # noqa: F401  # the exporters warn while they are imported
 from etseg.export import export
 
@@ -21,13 +23,18 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 FILE = "deeplabv3_mnv2_dm05_pascal_257_xnnpack_fp32.pte"
 
 
-def test_left_to_etseg_its_upsampling_costs_no_label(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """99.5 % of each photograph's pixels, at its size, against the whole network in torch."""
+@pytest.fixture
+def network(shared: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     monkeypatch.setattr(sys, "path", [str(CHECKOUT / "benchmarks"), *sys.path])
     reader = importlib.import_module("pte_to_torch")
-    network = reader.XnnpackProgram(shared / "models" / FILE).eval()
+    made: nn.Module = reader.XnnpackProgram(shared / "models" / FILE)
+    return made.eval()
+
+
+def test_left_to_etseg_its_upsampling_costs_no_label(
+    network: nn.Module, shared: Path, tmp_path: Path
+) -> None:
+    """99.5 % of each photograph's pixels, at its size, against the whole network in torch."""
     report = export(network, tmp_path / "deeplab.pte", size=(257, 257), photos=shared / "images")
     assert report.cut is not None, "decided by the photographs"
     assert (report.cut.logits, report.cut.output) == ((17, 17), (257, 257))
@@ -37,3 +44,16 @@ def test_left_to_etseg_its_upsampling_costs_no_label(
     assert len(photos) == 3
     assert min(photo.agreement for photo in photos) >= 0.995
     assert report.plan_bytes < 1_000_000  # 6.3 MB with the upsampling
+
+
+def test_in_int8_it_keeps_the_labels_of_a_photo_that_it_has_not_seen(
+    network: nn.Module, shared: Path, tmp_path: Path
+) -> None:
+    """97 % of the cat's pixels, by the finished program: the default, below which it is refused."""
+    photos = [shared / "images" / f"{name}.png" for name in ("astronaut", "coffee", "chelsea")]
+    report = export(network, tmp_path / "int8.pte", size=(257, 257), low_stride=True,
+                    quantize="int8", calibration=photos)  # fmt: skip
+    assert [photo.photo for photo in report.photos] == ["chelsea.png", "random noise"]
+    assert report.agreement >= 0.97
+    assert report.file_bytes < 1_000_000  # 2.8 MB in float32
+    assert report.float_forward_ms is not None

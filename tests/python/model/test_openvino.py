@@ -205,3 +205,37 @@ def test_the_same_network_on_both_backends(shared: Path) -> None:
             for index in range(21):
                 np.testing.assert_allclose(other[index], one[index], rtol=0, atol=1e-3)
             assert (one.argmax == other.argmax).mean() > 0.9995
+
+
+@needs_openvino
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
+@pytest.mark.parametrize(("threads", "concurrency"), [(1, 1), (2, 2)])
+def test_alone_it_computes_on_the_thread_that_calls(
+    openvino_c3: Path, threads: int, concurrency: int
+) -> None:
+    """With one thread, and with an instance of several: no other has any CPU time meanwhile."""
+    script = """
+    import sys, threading, etseg
+    import numpy as np
+    from pathlib import Path
+
+    def ticks():
+        found = {}
+        for task in Path("/proc/self/task").iterdir():
+            fields = (task / "stat").read_text().rpartition(")")[2].split()
+            found[int(task.name)] = int(fields[11]) + int(fields[12])
+        return found
+
+    etseg.set_num_threads(int(sys.argv[2]))
+    module = etseg.ImageSegmentationModule(concurrency=int(sys.argv[3]))
+    module.load(sys.argv[1])
+    image = np.zeros((24, 40, 3), np.uint8)
+    module.forward(image)
+    before, own = ticks(), threading.get_native_id()
+    while ticks()[own] - before[own] < 30:
+        for _ in range(1000):
+            module.forward(image)
+    after = ticks()
+    print(sum(after[one] - before.get(one, 0) for one in after if one != own))
+    """
+    assert int(output_of(script, openvino_c3, threads, concurrency)) <= 1
