@@ -66,6 +66,13 @@ file was written; 2 wrong usage; 130 ended by Ctrl-C.
     help="Of the network's input, such as 512x512.  [default: what it was made for]",
 )
 @click.option(
+    "--input-format",
+    type=click.Choice(["float32-nchw", "float32-nhwc", "uint8-nchw", "uint8-nhwc"]),
+    default="float32-nchw",
+    show_default=True,
+    help="What the network takes; uint8 where it normalises pixels of 0..255 itself.",
+)
+@click.option(
     "--labels",
     metavar="FILE|A,B,C",
     help="Names in the order of the channels: a file with one a line, or the names.",

@@ -21,6 +21,9 @@ def export(
     *,
     weights: str | os.PathLike[str] | None = None,
     size: tuple[int, int] | None = None,
+    input_format: Literal[
+        "float32-nchw", "float32-nhwc", "uint8-nchw", "uint8-nhwc"
+    ] = "float32-nchw",
     name: str | None = None,
     labels: Labels | None = None,
     mean: Iterable[float] | None = None,
@@ -48,7 +51,8 @@ def export(
         network: one of
 
             - a ``torch.nn.Module`` that takes an image [1, 3, H, W] and returns scores
-              [1, C, H', W'], or a structure with them as "out", "logits" or first tensor;
+              [1, C, H', W'], or a structure with them as "out", "logits" or first tensor; or
+              labels [1, 1, H', W'] or [1, H', W'], int64, int32 or uint8;
             - ``"FILE.py:FUNCTION"`` or ``"MODULE:FUNCTION"``, which returns such a module;
             - ``"torchvision:NAME"``, a segmentation network of torchvision;
             - ``"hf:NAME"``, a semantic or universal segmentation network of transformers, on the
@@ -61,8 +65,11 @@ def export(
         weights: a file with the network's state (torch.save's or safetensors); what torchvision
             calls its weights; "random" for measurements. None: the source's own.
         size: height and width of the network's input. None: what it was made for.
+        input_format: what the network takes: float32 or uint8, [1, 3, H, W] ("nchw") or
+            [1, H, W, 3] ("nhwc"). uint8 is pixels of 0 to 255, which it normalises itself.
         name: what the model is called; as for :class:`etseg.ModelSpec`, like those that follow.
-        labels: in the order of the channels.
+        labels: in the order of the channels; by "sigmoid" of several channels one more, for none
+            of them.
         mean: of red, green and blue, in units of 0..1.
         std: likewise.
         activation: "softmax", "sigmoid" or "none".
@@ -103,6 +110,7 @@ def export(
     options = Options.checked(
         path,
         size,
+        input_format,
         {
             "name": name,
             "labels": labels,

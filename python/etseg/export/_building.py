@@ -18,11 +18,12 @@ from etseg._model.metadata import written
 
 from ._errors import ExportError
 from ._graph.cutting import Prepared
+from ._input import blank
 from ._job import Job
 from ._lowering.program import Program, lower
 from ._quantization.int8 import Quantized, quantized
 from ._report import ExportReport
-from ._verification.compare import compare, measure, random_photo
+from ._verification.compare import compare, compare_labels, measure, random_photo
 from ._verification.profile import shares_of_time
 from ._verification.runtime import Preprocessing
 
@@ -86,7 +87,7 @@ def built(building: Building, backend: str) -> Built:
 
 
 def _lowered(job: Job, graph: fx.GraphModule, backend: str) -> Program:
-    return lower(graph, job.size, backend, written(job.spec))
+    return lower(graph, job.size, backend, written(job.spec), job.options.input_format)
 
 
 def _quantized(job: Job, prepared: Prepared, preprocessing: Preprocessing) -> Quantized:
@@ -107,7 +108,10 @@ def _compared(
     job, prepared, preprocessing = building.job, building.prepared, building.preprocessing
     photos = (*job.photos, random_photo(job.size))
     try:
-        comparisons = compare(path, job.spec, job.module, prepared.graph, photos, preprocessing)
+        if job.channels == 0:
+            comparisons = compare_labels(path, job.module, photos, preprocessing)
+        else:
+            comparisons = compare(path, job.spec, job.module, prepared.graph, photos, preprocessing)
         (measured,) = measure([path], job.photos[0])
     except EtsegError as error:
         raise ExportError(f"etseg does not run the program: {error}") from error
@@ -115,11 +119,11 @@ def _compared(
     left_time, notes = {}, [*job.network.notes, *prepared.notes]
     if program.left and backend == "xnnpack":
         try:
-            left_time = shares_of_time(path, job.size)
+            left_time = shares_of_time(path, job.size, job.options.input_format)
         except ExportError as error:  # the program itself is sound
             notes.append(f"what is left was not timed: {error}")
     with torch.no_grad():
-        shape = prepared.graph(torch.zeros(1, 3, *job.size)).shape
+        shape = prepared.graph(blank(job.size, job.options.input_format)).shape
     agreement = sum(one.agreement for one in comparisons[:-1]) / len(job.photos)
     return ExportReport(
         path=job.options.path,
@@ -127,8 +131,9 @@ def _compared(
         backend=backend,
         quantized=job.options.quantize is not None,
         input_size=job.size,
-        output_size=(int(shape[2]), int(shape[3])),
-        channels=int(shape[1]),
+        input_format=job.options.input_format,
+        output_size=(int(shape[-2]), int(shape[-1])),
+        channels=job.channels,
         metadata=json.loads(written(job.spec)),
         cut=prepared.cut,
         photos=comparisons,
@@ -159,6 +164,8 @@ def _refuse_unless_equal(report: ExportReport, least: float) -> None:
 
     if not report.quantized:
         for one in report.photos:
+            if one.scores_differ is None or one.scores_reach is None:
+                continue  # labels
             allowed = _ROUNDING if one is not report.photos[-1] else _ROUNDING_OF_NOISE
             if not one.scores_differ <= allowed * max(1.0, one.scores_reach):  # NaN, too
                 raise refused(

@@ -13,6 +13,7 @@ from etseg._labels import LabelSet
 from etseg._model.spec import ModelSpec
 
 from ._errors import ExportError
+from ._input import blank, is_bytes
 from ._options import Options
 from ._quantization.int8 import kept_back
 from ._sources import Network, open_network
@@ -21,6 +22,7 @@ from ._verification.photos import Photo, packaged_photos, read_photos
 
 #: More photos than these change no range.
 _MOST_CALIBRATION = 100
+_LABELS = (torch.uint8, torch.int32, torch.int64)
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class Job:
     """An export under way."""
 
     network: Network
-    module: nn.Module  # takes [1, 3, H, W], returns [1, C, H', W']
+    module: nn.Module  # takes an image, returns [1, C, H', W']; labels where `channels` is 0
     size: tuple[int, int]
+    channels: int
     spec: ModelSpec
     options: Options
     calibration: tuple[Photo, ...]
@@ -55,11 +58,21 @@ def opened(
     module = FirstOutput(found.module).eval()
     for parameter in module.parameters():
         parameter.requires_grad_(False)
-    channels = _channels(module, size)
-    fields = {"activation": "none" if channels == 1 else "softmax", **found.fields, **given}
+    channels = _channels(module, blank(size, options.input_format))
+    fields = {**found.fields, **given}
+    if channels > 0:
+        fields = {"activation": "none" if channels == 1 else "softmax", **fields}
+    elif options.quantize is not None:
+        raise InvalidUserInputError("quantize is for networks with scores; this returns labels")
     spec = ModelSpec(model_source=options.path, **fields)
-    _check_labels(spec, channels)
-    return Job(found, module, size, spec, options, *_photos(options), start)
+    if channels > 0:
+        _check_labels(spec, channels)
+    if is_bytes(options.input_format) and (spec.mean is not None or spec.std is not None):
+        raise InvalidConfigError(
+            f"input_format is {options.input_format!r}: a network that takes bytes normalises them "
+            "itself; leave out mean and std"
+        )
+    return Job(found, module, size, channels, spec, options, *_photos(options), start)
 
 
 def _photos(options: Options) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
@@ -71,24 +84,31 @@ def _photos(options: Options) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
     return calibration, given or back
 
 
-def _channels(module: nn.Module, size: tuple[int, int]) -> int:
-    """How many the network returns, run once.
+def _channels(module: nn.Module, image: torch.Tensor) -> int:
+    """How many the network returns, run once; 0 where it returns labels.
 
     Raises:
         ExportError: it fails, or returns no scores of one image.
     """
     try:
         with torch.no_grad():
-            scores = module(torch.zeros(1, 3, *size))
+            scores = module(image)
     except Exception as error:
         raise ExportError(
-            f"the network fails on an image [1, 3, {size[0]}, {size[1]}]: "
-            f"{type(error).__name__}: {error}. What to try: the size it was made for"
+            f"the network fails on an image {image.dtype} {list(image.shape)}: "
+            f"{type(error).__name__}: {error}. What to try: the size it was made for, or another "
+            "input_format"
         ) from error
+    if (
+        scores.dtype in _LABELS
+        and scores.dim() > 1
+        and scores.numel() == scores.shape[-1] * scores.shape[-2]
+    ):
+        return 0
     if scores.dim() != 4 or scores.shape[0] != 1 or not scores.is_floating_point():
         raise ExportError(
             f"the network returns {scores.dtype} {list(scores.shape)}; expected scores of each "
-            "class for each pixel, floating point [1, C, H, W]"
+            "class for each pixel, floating point [1, C, H, W], or labels [1, 1, H, W] or [1, H, W]"
         )
     return int(scores.shape[1])
 

@@ -13,6 +13,7 @@ from etseg._model.spec import ModelSpec
 
 Backend = Literal["xnnpack", "openvino", "auto"]
 Quantize = Literal["int8"]
+InputFormat = Literal["float32-nchw", "float32-nhwc", "uint8-nchw", "uint8-nhwc"]
 
 #: Share of pixels with the label that the network gives them, below which a program is refused.
 _LEAST_AGREEMENT = {None: 0.995, "int8": 0.97}
@@ -25,6 +26,7 @@ class Options:
 
     path: Path
     size: tuple[int, int] | None
+    input_format: InputFormat
     described: dict[str, Any]
     low_stride: bool | None
     backend: Backend
@@ -38,6 +40,7 @@ class Options:
         cls,
         path: str | os.PathLike[str],
         size: tuple[int, int] | None,
+        input_format: str,
         described: dict[str, Any],
         low_stride: bool | None,
         backend: str,
@@ -58,6 +61,7 @@ class Options:
             raise InvalidUserInputError(
                 f"quantize={quantize!r} is for backend='xnnpack'; it is {backend!r}"
             )
+        _one_of("input_format", input_format, get_args(InputFormat))
         if quantize is not None and calibration is None:
             raise InvalidUserInputError(
                 "quantize='int8' needs calibration: photos such as the network is for, a folder "
@@ -65,6 +69,10 @@ class Options:
             )
         if quantize is None and calibration is not None:
             raise InvalidUserInputError("calibration photos are for quantize='int8'; it is None")
+        if quantize is not None and input_format != "float32-nchw":
+            raise InvalidUserInputError(
+                f"quantize={quantize!r} is for input_format='float32-nchw', not {input_format!r}"
+            )
         given = {name: value for name, value in described.items() if value is not None}
         ModelSpec(model_source=path, **given)  # raises what is wrong with a field
         if least_agreement is None:
@@ -76,6 +84,7 @@ class Options:
         return cls(
             _writable(path),
             None if size is None else _size(size),
+            input_format,  # type: ignore[arg-type]  # one of them
             given,
             low_stride,
             backend,  # type: ignore[arg-type]  # one of them

@@ -31,14 +31,14 @@ def run(
     on_progress("opening the network")
     job = opened(network, weights, options, start)
     preprocessing = Preprocessing(
-        job.size, job.spec.mean or (0.0,) * 3, job.spec.std or (1.0,) * 3,
-        job.spec.resample or "antialias",
+        job.size, job.spec.mean, job.spec.std, job.spec.resample or "antialias",
+        options.input_format,
     )  # fmt: skip
     try:
         on_progress("tracing it")
         prepared = prepare(
             job.module, job.size, job.photos, preprocessing, options.low_stride,
-            job.spec.activation or "softmax",
+            job.spec.activation or "softmax", options.input_format,
         )  # fmt: skip
         job = replace(job, spec=replace(job.spec, logits_grid=prepared.grid))
         with tempfile.TemporaryDirectory() as folder:

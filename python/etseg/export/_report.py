@@ -31,17 +31,17 @@ class Comparison:
         photo: its name.
         size: its height and width.
         scores_differ: by so much at most, the program's from those of the network in float32,
-            both where the program returns them.
-        scores_reach: the largest of the network's, for comparison.
+            both where the program returns them; None where it returns labels.
+        scores_reach: the largest of the network's, for comparison; None likewise.
         agreement: share of the image's pixels, 0..1, that have the same label as by the whole
-            network, uncut, in float32.
+            network, uncut, in float32. Of a program that returns labels, of the program's pixels.
         but_for_ties: the same, where labels whose scores differ by 1e-4 or less count as equal.
     """
 
     photo: str
     size: tuple[int, int]
-    scores_differ: float
-    scores_reach: float
+    scores_differ: float | None
+    scores_reach: float | None
     agreement: float
     but_for_ties: float
 
@@ -77,8 +77,9 @@ class ExportReport:
         backend: what runs most of it.
         quantized: whether layers compute in int8.
         input_size: height and width.
+        input_format: type of its values, and order of its axes.
         output_size: of what the program returns.
-        channels: likewise.
+        channels: likewise; 0 where it returns labels.
         metadata: what the program says about itself.
         cut: the upsampling that was left to etseg; None if the network is whole.
         photos: the comparison on each photo, the last on random noise.
@@ -109,6 +110,7 @@ class ExportReport:
     backend: str
     quantized: bool
     input_size: tuple[int, int]
+    input_format: str
     output_size: tuple[int, int]
     channels: int
     metadata: dict[str, Any]
@@ -161,8 +163,8 @@ def _facts(report: ExportReport) -> list[str]:
         ("network", report.network),
         ("file", f"{report.path}, {_size(report.file_bytes)}"),
         ("program", f"{report.backend}, {kind}"),
-        ("input", f"{height}x{width}"),
-        ("output", f"{report.channels} x {rows}x{columns}"),
+        ("input", f"{height}x{width}, {report.input_format}"),
+        ("output", f"{f'{report.channels} x' if report.channels else 'labels,'} {rows}x{columns}"),
     ]
     if report.cut is not None:
         before, after = report.cut.logits, report.cut.output
@@ -200,7 +202,9 @@ def _forward(report: ExportReport) -> str:
 def _photos(report: ExportReport) -> list[str]:
     lines = [f"{'photo':<24} {'size':>10} {'labels equal':>13} {'but for ties':>13} {'scores':>20}"]
     for one in report.photos:
-        scores = f"{one.scores_differ:.2g} of {one.scores_reach:.3g}"
+        scores = "-"
+        if one.scores_differ is not None and one.scores_reach is not None:
+            scores = f"{one.scores_differ:.2g} of {one.scores_reach:.3g}"
         lines.append(
             f"{one.photo[:24]:<24} {f'{one.size[0]}x{one.size[1]}':>10} {one.agreement:>13.3%} "
             f"{one.but_for_ties:>13.3%} {scores:>20}"

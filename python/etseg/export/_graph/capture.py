@@ -13,6 +13,8 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 
 from etseg.export._errors import ExportError
+from etseg.export._input import blank
+from etseg.export._options import InputFormat
 
 #: What people have made of the failures of torch.export, by a word of the message.
 _ADVICE = {
@@ -31,17 +33,20 @@ _NOT_THE_NETWORKS = (
 )  # fmt: skip
 
 
-def capture(module: nn.Module, size: tuple[int, int]) -> fx.GraphModule:
+def capture(
+    module: nn.Module, size: tuple[int, int], input_format: InputFormat = "float32-nchw"
+) -> fx.GraphModule:
     """The graph of the network for images of one size, without side effects.
 
     Args:
-        module: takes [1, 3, H, W], returns a tensor; in eval mode.
+        module: takes an image, returns a tensor; in eval mode.
         size: height and width.
+        input_format: what the network takes.
 
     Raises:
         ExportError: torch cannot trace it; says where in its source, and what to try.
     """
-    image = torch.zeros(1, 3, *size)
+    image = blank(size, input_format)
     program = exported(module, image)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about its own calls

@@ -8,6 +8,7 @@ import torch
 from torch import fx, nn
 
 from etseg._model.spec import LogitsGrid
+from etseg.export._options import InputFormat
 from etseg.export._report import Cut
 from etseg.export._verification.labels import agreement, labels_of, upsampled
 from etseg.export._verification.photos import Photo
@@ -25,7 +26,7 @@ class Prepared:
     """A graph to lower.
 
     Attributes:
-        graph: takes [1, 3, H, W]; returns [1, C, H', W'].
+        graph: takes what the network does; returns [1, C, H', W'], or labels.
         cut: what was left to etseg; None for the whole network.
         grid: where its scores lie in the image; None for "half-pixel".
         notes: what its owner should know.
@@ -44,21 +45,23 @@ def prepare(
     preprocessing: Preprocessing,
     low_stride: bool | None,
     activation: str,
+    input_format: InputFormat = "float32-nchw",
 ) -> Prepared:
     """The graph of a network, without the upsampling at its end where that changes nothing.
 
     Args:
-        module: takes [1, 3, H, W], returns [1, C, H', W'].
+        module: takes an image, returns [1, C, H', W'], or labels.
         size: height and width.
         photos: to decide on.
         preprocessing: of the program.
         low_stride: True to cut in any case, False never, None by the photos.
         activation: of the program.
+        input_format: what the network takes.
 
     Raises:
         ExportError: torch cannot trace the network.
     """
-    low = simplified(module, size, cut=low_stride is not False)
+    low = simplified(module, size, low_stride is not False, input_format)
     if low.tail is None:
         return Prepared(low.graph, None, None, ())
     cut = Cut(low.tail.source, low.tail.target, low.tail.grid)
@@ -69,7 +72,8 @@ def prepare(
                 f"the upsampling at the end is kept: left to etseg, {kept:.2%} of the photos' "
                 f"pixels would keep their label, and not {_LEAST_AGREEMENT:.1%}"
             )
-            return Prepared(simplified(module, size, cut=False).graph, None, None, (note,))
+            whole = simplified(module, size, False, input_format)
+            return Prepared(whole.graph, None, None, (note,))
     return Prepared(low.graph, cut, grid_of(low.tail), ())
 
 

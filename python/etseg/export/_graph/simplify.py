@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import fx, nn
 
+from etseg.export._options import InputFormat
+
 from .batch_norm import fold_batch_norms
 from .capture import capture
 from .constants import drop_unused, fold_constants
@@ -18,7 +20,7 @@ class Simplified:
     """A graph with one output.
 
     Attributes:
-        graph: takes [1, 3, H, W]; returns [1, C, H', W'].
+        graph: takes what the network does; returns [1, C, H', W'], or labels.
         tail: the upsampling that was cut off its end; None where it is as it was.
     """
 
@@ -26,20 +28,26 @@ class Simplified:
     tail: Tail | None
 
 
-def simplified(module: nn.Module, size: tuple[int, int], cut: bool) -> Simplified:
+def simplified(
+    module: nn.Module,
+    size: tuple[int, int],
+    cut: bool,
+    input_format: InputFormat = "float32-nchw",
+) -> Simplified:
     """The graph of a network: one output, batch norms and constants folded, nothing unused.
 
     What only fed other outputs goes, such as an auxiliary head of the training.
 
     Args:
-        module: takes [1, 3, H, W], returns a tensor; in eval mode.
+        module: takes an image, returns a tensor; in eval mode.
         size: height and width.
         cut: whether an upsampling at the end is left to etseg.
+        input_format: what the network takes.
 
     Raises:
         ExportError: torch cannot trace it.
     """
-    graph = capture(module, size)
+    graph = capture(module, size, input_format)
     tail = find_tail(graph) if cut else None
     return_only(graph, output_node(graph) if tail is None else tail.logits)
     drop_unused(graph)

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import fx
 
 from etseg._model.metadata import METHOD
 from etseg.export._errors import ExportError
 from etseg.export._graph.capture import exported, source_of
+from etseg.export._input import blank
 from etseg.export._lowering.backends import as_it_likes, partitioners
+from etseg.export._options import InputFormat
 
 
 @dataclass(frozen=True)
@@ -42,21 +43,28 @@ class Program:
     plan_bytes: int
 
 
-def lower(graph: fx.GraphModule, size: tuple[int, int], backend: str, metadata: str) -> Program:
+def lower(
+    graph: fx.GraphModule,
+    size: tuple[int, int],
+    backend: str,
+    metadata: str,
+    input_format: InputFormat = "float32-nchw",
+) -> Program:
     """A program of the graph.
 
     Args:
-        graph: takes [1, 3, H, W].
+        graph: takes an image.
         size: height and width.
         backend: that runs it, as far as it can.
         metadata: what the program says about itself.
+        input_format: what the graph takes.
 
     Raises:
         ExportError: executorch refuses the graph.
     """
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    program = exported(as_it_likes(graph, backend), torch.zeros(1, 3, *size))
+    program = exported(as_it_likes(graph, backend), blank(size, input_format))
     try:
         with quiet():
             edge = to_edge_transform_and_lower(

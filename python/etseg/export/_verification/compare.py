@@ -74,6 +74,26 @@ def compare(
     return tuple(found)
 
 
+def compare_labels(
+    path: Path,
+    network: Callable[[torch.Tensor], torch.Tensor],
+    photos: tuple[Photo, ...],
+    preprocessing: Preprocessing,
+) -> tuple[Comparison, ...]:
+    """Each photo through a program and a network that return labels, at their own size."""
+    found = []
+    with ImageSegmentationModule() as module:
+        module.load(ModelSpec(model_source=path))  # as a user loads it: by what it says itself
+        for photo in photos:
+            with torch.no_grad():
+                expected = network(preprocessing(photo.pixels))
+            labels = module.forward(photo.pixels).argmax
+            equal = float((labels == expected.reshape(labels.shape).numpy()).mean())
+            size = (photo.pixels.shape[0], photo.pixels.shape[1])
+            found.append(Comparison(photo.name, size, None, None, equal, equal))
+    return tuple(found)
+
+
 def measure(paths: Sequence[Path], photo: Photo) -> tuple[Measured, ...]:
     """How long each program takes to load, and to run once, at best; they run in turns."""
     with ExitStack() as stack:

@@ -8,14 +8,19 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import cast
 
 from etseg.export._errors import ExportError
+from etseg.export._input import is_bytes, of_planes
+from etseg.export._options import InputFormat
 
 #: The first of them warms the caches, and is not counted.
 _RUNS = 6
 
 
-def shares_of_time(path: Path, size: tuple[int, int]) -> dict[str, float]:
+def shares_of_time(
+    path: Path, size: tuple[int, int], input_format: InputFormat = "float32-nchw"
+) -> dict[str, float]:
     """Of a program's operators outside its backend, each one's share of the time, 0..1, most first.
 
     etseg's runtime has no profiler. executorch's own takes the times: the same version, and the
@@ -24,7 +29,7 @@ def shares_of_time(path: Path, size: tuple[int, int]) -> dict[str, float]:
     Raises:
         ExportError: executorch cannot run the program.
     """
-    command = [sys.executable, "-m", __name__, str(path), *map(str, size)]
+    command = [sys.executable, "-m", __name__, str(path), input_format, *map(str, size)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
@@ -33,7 +38,7 @@ def shares_of_time(path: Path, size: tuple[int, int]) -> dict[str, float]:
     return found
 
 
-def _profiled(path: Path, height: int, width: int) -> dict[str, float]:
+def _profiled(path: Path, input_format: InputFormat, height: int, width: int) -> dict[str, float]:
     import executorch.kernels.quantized  # noqa: F401  # registers them
     import torch
     from executorch.devtools.etdump.serialize import deserialize_from_etdump_flatcc
@@ -41,7 +46,8 @@ def _profiled(path: Path, height: int, width: int) -> dict[str, float]:
 
     program = Runtime.get().load_program(path, enable_etdump=True)
     method = program.load_method("forward")
-    image = torch.rand(1, 3, height, width)
+    planes = torch.rand(1, 3, height, width)
+    image = of_planes(planes * 255 if is_bytes(input_format) else planes, input_format)
     for _ in range(_RUNS):
         method.execute((image,))
     with tempfile.TemporaryDirectory() as folder:
@@ -63,4 +69,6 @@ def _profiled(path: Path, height: int, width: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_profiled(Path(sys.argv[1]), *map(int, sys.argv[2:]))) + "\n")
+    _path, _format, *_size = sys.argv[1:]
+    _shares = _profiled(Path(_path), cast("InputFormat", _format), *map(int, _size))
+    sys.stdout.write(json.dumps(_shares) + "\n")

@@ -14,6 +14,8 @@ from torch import nn
 
 from etseg._model.spec import ModelSpec
 from etseg._module import ImageSegmentationModule
+from etseg.export._input import is_bytes, of_planes
+from etseg.export._options import InputFormat
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
@@ -23,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 
 class _Identity(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return image
+        return image.to(torch.float32)
 
 
 class Preprocessing:
@@ -36,16 +38,20 @@ class Preprocessing:
     def __init__(
         self,
         size: tuple[int, int],
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
+        mean: tuple[float, float, float] | None,
+        std: tuple[float, float, float] | None,
         resample: Literal["bilinear", "antialias"],
+        input_format: InputFormat = "float32-nchw",
     ) -> None:
         from executorch.exir import to_edge
 
         from etseg.export._lowering.program import quiet
 
+        self._input_format = input_format
+        kind = torch.uint8 if is_bytes(input_format) else torch.float32
+        image = torch.zeros(1, 3, *size, dtype=kind)
         with quiet():
-            program = torch.export.export(_Identity(), (torch.zeros(1, 3, *size),), strict=False)
+            program = torch.export.export(_Identity(), (image,), strict=False)
             data = to_edge(program).to_executorch().buffer
         self._module = ImageSegmentationModule(scaled_decode=False)
         with tempfile.TemporaryDirectory() as folder:
@@ -63,9 +69,10 @@ class Preprocessing:
             )
 
     def __call__(self, photo: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """What the network gets for an image [H, W, 3]: float32 [1, 3, H', W']."""
+        """What the network gets for an image [H, W, 3]."""
         result = self._module.forward(photo, (0, 1, 2))
-        return torch.from_numpy(np.stack([result[index] for index in range(3)])[None])
+        planes = torch.from_numpy(np.stack([result[index] for index in range(3)])[None])
+        return of_planes(planes, self._input_format)
 
     def close(self) -> None:
         """Frees the program."""
