@@ -100,9 +100,9 @@ def _smp(architecture: str, encoder: str) -> Make:
 
 
 _ADE = 150
-_SMALL = {
-    "num_labels": _ADE, "hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6,
-    "image_size": 512, "num_queries": 100,
+_TINY = {
+    "num_labels": _ADE, "hidden_size": 192, "num_hidden_layers": 12, "num_attention_heads": 3,
+    "image_size": 256, "num_queries": 100,
 }  # fmt: skip
 
 NETWORKS = {
@@ -120,7 +120,7 @@ NETWORKS = {
     "torchvision-fcn-resnet50-224": Network(_torchvision("fcn_resnet50"), (224, 224)),
     "transformers-segformer-b0-512": Network(
         _transformers("SegformerForSemanticSegmentation", "SegformerConfig", num_labels=_ADE),
-        (512, 512), ("whole",),
+        (512, 512), ("whole",), saved=True,
     ),
     "transformers-mobilenet-v2-257": Network(
         _transformers("MobileNetV2ForSemanticSegmentation", "MobileNetV2Config", num_labels=21),
@@ -131,9 +131,9 @@ NETWORKS = {
                       image_size=256, output_stride=16),
         (256, 256), ("whole",),
     ),
-    "transformers-eomt-small-512": Network(
-        _transformers("EomtForUniversalSegmentation", "EomtConfig", **_SMALL),
-        (512, 512), ("whole",), saved=True,
+    "transformers-eomt-tiny-256": Network(
+        _transformers("EomtForUniversalSegmentation", "EomtConfig", **_TINY),
+        (256, 256), ("whole",), saved=True,
     ),
     "smp-unet-mobilenet-v2-512": Network(_smp("Unet", "mobilenet_v2"), (512, 512), ("whole",)),
     "smp-fpn-resnet18-512": Network(_smp("FPN", "resnet18"), (512, 512)),
