@@ -106,7 +106,7 @@ finish() {
 import sys, zipfile
 contents = [{i.filename: i.CRC for i in zipfile.ZipFile(w).infolist() if ".so" in i.filename}
             for w in sys.argv[1:]]
-raise SystemExit(contents[0] != contents[1] or len(contents[0]) != 7)
+raise SystemExit(contents[0] != contents[1] or len(contents[0]) != 6)
 PY
 }
 
