@@ -243,6 +243,7 @@ def test_a_full_disk_is_an_error(words: str, folder: Path) -> None:
 
 #: The command, where a file is half-written until somebody opens the FIFO `gate`.
 HELD = """
+import signal
 import sys
 from pathlib import Path
 from etseg._cli import main
@@ -258,6 +259,7 @@ def slowly(path, mode="r", *rest, **options):
 
 Path.open = slowly
 sys.argv[0] = "etseg"
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup pytest` has it ignored
 main()
 """
 

@@ -55,7 +55,7 @@ def test_nothing_is_trusted_where_the_sha256_is_known(
 ) -> None:
     caplog.set_level(logging.INFO, "etseg")
     load(server.add("/model.pte", program), sha256=etseg.SELFIE_SEGMENTATION.sha256)
-    assert "trusted" not in caplog.text
+    assert "is trusted from now on" not in caplog.text
 
 
 def test_a_damaged_copy_is_replaced(
