@@ -30,8 +30,8 @@ struct Last {
     for (std::size_t i = 0; i < before; ++i) {
       if (all[i] != 1 || tensor.dim_order[i] != static_cast<std::int64_t>(i)) return;
     }
+    if (std::any_of(all.begin(), all.end(), [](std::int64_t size) { return size < 1; })) return;
     for (std::size_t i = before; i < all.size(); ++i) {
-      if (all[i] < 1) return;
       sizes.push_back(all[i]);
       order.push_back(tensor.dim_order[i] - static_cast<std::int64_t>(before));
     }
