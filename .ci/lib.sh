@@ -98,10 +98,10 @@ finish() {
     [ "$oldest" -le "$3" ] || fail "$wheel is newer than manylinux_2_$3"
     tools zopflipy
     tools/bin/python3 "$root/.ci/repack.py" "$wheel"
+    size=$(wc -c <"$wheel")
+    echo "$(basename "$wheel"): $size bytes"
+    [ "$size" -le "$max_bytes" ] || fail "the wheel is larger than $max_bytes bytes"
   fi
-  size=$(wc -c <"$wheel")
-  echo "$(basename "$wheel"): $size bytes"
-  [ "$size" -le "$max_bytes" ] || fail "the wheel is larger than $max_bytes bytes"
   python3 - "$raw" "$wheel" <<'PY' || fail "auditwheel changed a library"
 import sys, zipfile
 contents = [{i.filename: i.CRC for i in zipfile.ZipFile(w).infolist() if ".so" in i.filename}
