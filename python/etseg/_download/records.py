@@ -6,12 +6,12 @@ may see it; the folder that it stands in is named by the hash of the whole.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import time
 from dataclasses import asdict, dataclass
+
+from .sealed import seal, unseal
 
 #: A file may be written to twice in one tick of its file system's clock, two seconds at most. What
 #: was looked at so soon after it was written is looked at again.
@@ -42,17 +42,13 @@ class Record:
 
     def to_bytes(self) -> bytes:
         """What :func:`parse_record` reads."""
-        fields = asdict(self)
-        return json.dumps({**fields, "check": _check(fields)}, indent=1).encode()
+        return seal(asdict(self))
 
 
 def parse_record(content: bytes) -> Record | None:
     """A record, if that is what it is, and whole. Raises nothing, whatever it is given."""
-    try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(fields, dict) or fields.pop("check", None) != _check(fields):
+    fields = unseal(content)
+    if fields is None:
         return None
     try:
         record = Record(**fields)
@@ -68,11 +64,3 @@ def parse_record(content: bytes) -> Record | None:
 
 def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
     return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
-
-
-def _check(fields: dict[str, object]) -> str:
-    try:
-        canonical = json.dumps(fields, sort_keys=True)
-    except (ValueError, RecursionError):
-        return ""  # no checksum is that
-    return hashlib.sha256(canonical.encode()).hexdigest()

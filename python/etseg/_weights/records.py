@@ -5,13 +5,13 @@ Read only where they are ours: nobody else can have written them.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from etseg._download.sealed import seal, unseal
 
 _MOST = 1 << 16
 
@@ -44,18 +44,12 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     finally:
         os.close(descriptor)
-    try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(fields, dict) or fields.pop("check", None) != _check(fields):
-        return None
-    return fields
+    return unseal(content)
 
 
 def write_record(path: Path, fields: dict[str, Any]) -> None:
     """Writes a record, whole or not at all. Raises OSError."""
-    content = json.dumps({**fields, "check": _check(fields)}).encode()
+    content = seal(fields)
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     with suppress(FileNotFoundError):
         beside.unlink()
@@ -68,7 +62,3 @@ def write_record(path: Path, fields: dict[str, Any]) -> None:
         with suppress(OSError):
             beside.unlink()
         raise
-
-
-def _check(fields: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
