@@ -6,17 +6,19 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._errors import ModuleNotLoadedError
 from ._labels import Label
-from ._limits import Limits
 from ._model.choosing import Model, as_spec
 from ._model.files import anchored
 from ._model.spec import ModelSpec
 from ._module import ImageSegmentationModule
-from ._options import ModuleOptions, shares
+from ._options import ModuleKeywords, ModuleOptions, shares
 from ._results.result import SegmentationResult
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # typing has it from 3.11 on
 
 _Key = tuple[ModelSpec, ModuleOptions]
 _Loading = Future[ImageSegmentationModule]
@@ -33,10 +35,7 @@ def segment(
     classes: Iterable[Label] = (),
     *,
     channel_order: Literal["rgb", "bgr"] = "rgb",
-    concurrency: int = 1,
-    argmax_dtype: Literal["int32", "uint8"] = "int32",
-    scaled_decode: bool = True,
-    limits: Limits = Limits(),  # noqa: B008  # frozen
+    **options: Unpack[ModuleKeywords],
 ) -> SegmentationResult:
     """Segments one image, in one call. The maps of the result have the image's size.
 
@@ -53,14 +52,9 @@ def segment(
     Raises:
         EtsegError: what :class:`ImageSegmentationModule`, its ``load`` and its ``forward`` raise.
     """
-    options = ModuleOptions(
-        concurrency=concurrency,
-        argmax_dtype=argmax_dtype,
-        scaled_decode=scaled_decode,
-        limits=limits,
-    )
+    of_module = ModuleOptions(**options)
     spec = as_spec(model)
-    key = replace(spec, model_source=os.fspath(anchored(spec.model_source))), options
+    key = replace(spec, model_source=os.fspath(anchored(spec.model_source))), of_module
     while True:
         loading = _loading(key)
         try:
@@ -84,25 +78,27 @@ def unload() -> None:
 def _loading(key: _Key) -> _Loading:
     """The module of a spec and options: what is kept, or loaded here."""
     ours = _Loading()
-    spec, options = key
+    spec = key[0]
+    options: dict[str, Any] = vars(key[1])
     try:
         loading = _kept.setdefault(key, ours)
         if loading is not ours:
             return loading
-        module = ImageSegmentationModule(
-            concurrency=options.concurrency,
-            argmax_dtype=options.argmax_dtype,
-            scaled_decode=options.scaled_decode,
-            limits=options.limits,
-        )
+        module = ImageSegmentationModule(**options)
         module.load(spec)
         ours.set_result(module)
         return ours
     except BaseException as error:
-        if _kept.get(key) is ours and not ours.done():
-            del _kept[key]  # the next call tries again
+        if _kept.get(key) is ours:
+            _kept.pop(key, None)  # the next call tries again
+        if not ours.done():  # others may wait for it, also where unload() has taken it out
             if isinstance(error, Exception):
                 ours.set_exception(error)
             else:
                 ours.cancel()
         raise
+
+
+# What is being loaded is so by a thread that a forked child does not have: nobody may wait for it.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_kept.clear)

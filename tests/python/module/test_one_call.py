@@ -197,3 +197,42 @@ def test_unload_before_a_calls_turn_loads_again(
     monkeypatch.setattr(_one_call.ImageSegmentationModule, "forward", late)
     assert etseg.segment(picture()).image_size == (24, 40)
     assert len(calls) == len(loads) == 2
+
+
+def test_who_waits_for_a_load_that_fails_after_unload(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """unload() takes it out of what is kept; it ends all the same for all who wait for it."""
+    begun, gate, waits = threading.Event(), threading.Event(), threading.Event()
+
+    def failing(module: Any, *arguments: Any) -> None:
+        begun.set()
+        gate.wait(60)
+        raise etseg.FileReadError("not today")
+
+    class Awaited(_one_call._Loading):
+        def result(self, timeout: float | None = None) -> Any:
+            waits.set()
+            return super().result(timeout)
+
+    monkeypatch.setattr(_one_call.ImageSegmentationModule, "load", failing)
+    monkeypatch.setattr(_one_call, "_Loading", Awaited)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(etseg.segment, picture())
+        assert begun.wait(60)
+        second = pool.submit(etseg.segment, picture())
+        assert waits.wait(60)
+        etseg.unload()
+        gate.set()
+        for call in (first, second):
+            with pytest.raises(etseg.FileReadError, match="not today"):
+                call.result(60)
+
+
+def test_it_takes_what_a_module_takes(loads: list[Any]) -> None:
+    result = etseg.segment(picture(), packed_weights="memory", concurrency=2)
+    assert result.image_size == (24, 40)
+    etseg.segment(picture(), concurrency=2)
+    assert len(loads) == 1
+    with pytest.raises(etseg.InvalidConfigError, match="packed_weights is 'disk'"):
+        etseg.segment(picture(), packed_weights="disk")  # type: ignore[arg-type]

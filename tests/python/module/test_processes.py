@@ -319,3 +319,36 @@ def test_a_module_of_the_parent_is_deleted_by_the_child(tmp_path: Path) -> None:
         tmp_path,
     )
     assert output == "[0, 0, 0, 0] True"
+
+
+def test_a_fork_while_another_thread_loads_for_segment(tmp_path: Path) -> None:
+    """The child, which does not have that thread, loads by itself, or says why it cannot."""
+    output = output_of(
+        """
+        begun, gate = threading.Event(), threading.Event()
+        load = etseg.ImageSegmentationModule.load
+
+        def held(module, model):
+            begun.set()
+            gate.wait()
+            load(module, model)
+
+        etseg.ImageSegmentationModule.load = held
+        thread = threading.Thread(target=etseg.segment, args=(picture(), PROGRAM))
+        thread.start()
+        begun.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            gate.set()
+            try:
+                os._exit(etseg.segment(picture(), PROGRAM).image_size != (64, 64))
+            except etseg.ForkedProcessError:
+                os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        gate.set()
+        thread.join()
+        """,
+        tmp_path,
+    )
+    assert output == "0"
