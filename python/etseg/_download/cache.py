@@ -7,6 +7,7 @@
                                                       record.json    its size and SHA-256
                                                       partial        a download that was interrupted
                                                       partial.note   what it can be gone on from
+                                                      *.new          what killed processes left
     <cache directory>/models/<name>-<hash of the URL>.lock           held while one downloads
 
 Only these files, in folders with the mark, are ever listed, counted or removed, and no link is
@@ -41,6 +42,7 @@ from .disk import (
     COMMON,
     PRIVATE,
     file_stat,
+    left_beside,
     read_small,
     replace_bytes,
     sha256_of,
@@ -200,9 +202,8 @@ class Entry:
 
     def _files(self) -> Iterator[Path]:
         """Every file that an entry may have; the mark is the last."""
-        for path in (*self.partial.files, self._record, self.model, self._mark):
-            yield path.with_name(path.name + ".new")
-            yield path
+        yield from (*left_beside(self._record), *left_beside(self._mark))
+        yield from (*self.partial.files, self._record, self.model, self._mark)
 
     @contextmanager
     def _locked(self, progress: Progress) -> Iterator[None]:

@@ -82,16 +82,24 @@ def create(path: Path, mode: int) -> int:
 
 
 def replace_bytes(path: Path, content: bytes, mode: int) -> None:
-    """Writes a small file, whole or not at all. Raises OSError."""
-    beside = path.with_name(path.name + ".new")
+    """Writes a small file, whole or not at all. Raises OSError.
+
+    Others may write the same file at the same time: each its own beside it, and the last one stays.
+    """
+    beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}.new")
     try:
         with os.fdopen(create(beside, mode), "wb") as file:
             file.write(content)
         beside.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise
+
+
+def left_beside(path: Path) -> list[Path]:
+    """What processes that were killed in :func:`replace_bytes` have left of a file."""
+    return sorted(path.parent.glob(f"{path.name}.*.new"))
 
 
 def sha256_of(path: Path) -> str:

@@ -16,7 +16,7 @@ from children import PATIENCE
 from downloading import damage, files
 from etseg import DownloadError, ErrorCode, ImageSegmentationModule, resources
 from etseg._download.cache import Entry, entries
-from etseg._download.disk import sha256_of
+from etseg._download.disk import replace_bytes, sha256_of
 from etseg._download.records import parse_record
 from http_server import Fault, Server
 
@@ -224,6 +224,33 @@ def test_deletes(server: Server, cache: Path, url: str, program: bytes) -> None:
     module.delete()
     load(url)
     assert len(server.requests) == 2
+
+
+def test_deletes_what_killed_processes_left(cache: Path, url: str) -> None:
+    folder = resources.fetch(url).parent
+    for name in ("record.json.0a1b2c3d.new", ".etseg.0a1b2c3d.new"):
+        (folder / name).write_bytes(b"part of")
+    (folder / "mine.new").touch()
+    resources.delete_resources(url)
+    assert files(cache) == ["mine.new"]
+
+
+def test_a_small_file_that_two_processes_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One comes while the other is at it: each writes all of it, and neither fails."""
+    path, replaced = tmp_path / "record.json", Path.replace
+
+    def late(beside: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", replaced)
+        replace_bytes(path, b"the other's", 0o600)
+        assert path.read_bytes() == b"the other's"
+        return replaced(beside, target)
+
+    monkeypatch.setattr(Path, "replace", late)
+    replace_bytes(path, b"ours", 0o600)
+    assert path.read_bytes() == b"ours"
+    assert files(tmp_path) == ["record.json"]
 
 
 def test_deletes_what_is_listed(server: Server, url: str, program: bytes) -> None:
