@@ -10,7 +10,7 @@ import click
 
 from etseg._model.catalogue import CATALOGUE
 
-from .common import can_draw, complete_model, json_option, print_json, readable, reported
+from .common import can_draw, complete_model, json_option, print_json, readable
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from 3.11 on
@@ -102,30 +102,29 @@ def batch(
     column of paths or bytes, or the URI of such in an object store. OUTPUT is a folder, or the URI
     of one.
     """
-    with reported():
-        from etseg import batch as jobs
+    from etseg import batch as jobs
 
-        job: dict[str, Any] = {
-            "inputs": inputs,
-            "output": output,
-            "model": CATALOGUE.get(model, model),
-            "classes": _listed(classes or ""),
-            "outputs": _listed(outputs),
-            "column": column,
-        }
-        if dry_run:
-            found = jobs.estimate(**job)
-            if as_json:
-                print_json(asdict(found))
-            else:
-                _say_estimate(found)
-            return
-        with _Bar(quiet) as bar:
-            report = jobs.run(**job, **engine, on_progress=bar.update)
+    job: dict[str, Any] = {
+        "inputs": inputs,
+        "output": output,
+        "model": CATALOGUE.get(model, model),
+        "classes": _listed(classes or ""),
+        "outputs": _listed(outputs),
+        "column": column,
+    }
+    if dry_run:
+        found = jobs.estimate(**job)
         if as_json:
-            print_json(asdict(report))
+            print_json(asdict(found))
         else:
-            _say_report(report)
+            _say_estimate(found)
+        return
+    with _Bar(quiet) as bar:
+        report = jobs.run(**job, **engine, on_progress=bar.update)
+    if as_json:
+        print_json(asdict(report))
+    else:
+        _say_report(report)
 
 
 class _Bar:

@@ -18,7 +18,7 @@ from etseg import _native, _openvino
 from etseg._cpus import count_cpus
 from etseg._options import ModuleOptions
 
-from .common import json_option, print_json, readable, reported
+from .common import json_option, print_json, readable
 
 _EPILOG = """\
 \b
@@ -67,8 +67,7 @@ def doctor(as_json: bool) -> None:
 
     A bug report is a good place for it.
     """
-    with reported():
-        sections = [section() for section in _SECTIONS]
+    sections = [section() for section in _SECTIONS]
     if as_json:
         print_json({name: field for one in sections for name, field in one.fields.items()})
         return

@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from .common import reported
+
 #: Signals that ask a process to end, and that nobody handles unless we do.
 _SIGNALS = ("SIGTERM", "SIGHUP")
 
@@ -55,9 +57,10 @@ class Commands(click.Group):
         return self.commands.get(cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """One line on Ctrl-C and the like, and their status."""
+        """One line on an error of etseg's, on Ctrl-C and the like, and their status."""
         try:
-            return super().invoke(ctx)
+            with reported():
+                return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             click.echo("\nAborted.", err=True)
             ctx.exit(status_of(interrupt))

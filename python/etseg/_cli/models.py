@@ -21,7 +21,6 @@ from .common import (
     model_of,
     print_json,
     readable,
-    reported,
 )
 
 if TYPE_CHECKING:
@@ -72,10 +71,9 @@ def models(model: str | None, timed: bool, as_json: bool) -> None:
             raise click.UsageError("--time needs a model")
         _list(as_json)
         return
-    with reported():
-        from etseg._model.choosing import as_spec
+    from etseg._model.choosing import as_spec
 
-        known = _known(as_spec(model_of(model, "MODEL")), timed)
+    known = _known(as_spec(model_of(model, "MODEL")), timed)
     if as_json:
         print_json(known)
     else:

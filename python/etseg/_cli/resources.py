@@ -22,7 +22,6 @@ from .common import (
     known_models,
     print_json,
     readable,
-    reported,
 )
 from .ending import Commands
 
@@ -47,7 +46,7 @@ def fetch(model: str, quiet: bool) -> None:
     """
     from etseg import resources
 
-    with reported(), download_bar(model, quiet) as on_progress:
+    with download_bar(model, quiet) as on_progress:
         path = resources.fetch(_spec(model), on_progress)
     click.echo(path)
 
@@ -106,17 +105,16 @@ def cache_clear(models: tuple[str, ...], yes: bool, as_json: bool) -> None:
     from etseg import resources
     from etseg._download import cache
 
-    with reported():
-        specs = [_spec(model) for model in models]
-        if not specs and not yes:
-            # The question is for a person: it does not belong to the answer.
-            question = f"Remove all models and packed weights from {resources.cache_directory()}?"
-            click.confirm(question, abort=True, err=True)
-        if specs:
-            freed = resources.delete_resources(*specs)
-        else:
-            freed = sum(entry.delete() for entry in cache.entries())
-            freed += resources.delete_packed_weights()
+    specs = [_spec(model) for model in models]
+    if not specs and not yes:
+        # The question is for a person: it does not belong to the answer.
+        question = f"Remove all models and packed weights from {resources.cache_directory()}?"
+        click.confirm(question, abort=True, err=True)
+    if specs:
+        freed = resources.delete_resources(*specs)
+    else:
+        freed = sum(entry.delete() for entry in cache.entries())
+        freed += resources.delete_packed_weights()
     if as_json:
         print_json({"freed": freed})
     else:

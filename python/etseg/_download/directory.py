@@ -28,7 +28,7 @@ def cache_directory() -> Path:
             return path
         why = "this user has no home directory"
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        why = str(error)
+        why = str(error).rstrip(".")
     raise FileWriteError(f"there is no place for downloads: {why}. Set ETSEG_CACHE to a directory")
 
 

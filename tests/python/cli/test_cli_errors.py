@@ -128,7 +128,9 @@ def test_hostile_environment(words: list[str], monkeypatch: pytest.MonkeyPatch) 
         if value in ("~", "./" * 3000, " "):
             continue  # a folder of somebody's
         monkeypatch.setenv(name, value)
-        said_why(run(*words), (words, name, value[:80]))
+        ended = run(*words)
+        said_why(ended, (words, name, value[:80]))
+        assert "cannot write the answer" not in ended.stderr  # it is not for lack of an output
 
 
 def test_every_option_that_takes_a_value_is_tried() -> None:

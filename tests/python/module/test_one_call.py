@@ -199,13 +199,11 @@ def test_unload_before_a_calls_turn_loads_again(
     assert len(calls) == len(loads) == 2
 
 
-def test_who_waits_for_a_load_that_fails_after_unload(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_who_waits_for_a_load_that_fails_after_unload(monkeypatch: pytest.MonkeyPatch) -> None:
     """unload() takes it out of what is kept; it ends all the same for all who wait for it."""
     begun, gate, waits = threading.Event(), threading.Event(), threading.Event()
 
-    def failing(module: Any, *arguments: Any) -> None:
+    def failing(*_: Any) -> None:
         begun.set()
         gate.wait(60)
         raise etseg.FileReadError("not today")

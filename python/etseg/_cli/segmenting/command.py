@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from etseg._cli.common import complete_model, json_option, model_of, reported
+from etseg._cli.common import complete_model, json_option, model_of
 from etseg._cli.values import three_numbers
 from etseg._threads import set_num_threads
 
@@ -208,26 +208,24 @@ def segment(
     from .wishes import backdrop_of, wishes_of
     from .work import Work
 
-    with reported():
-        if threads is not None:
-            set_num_threads(threads)
-        backdrop = backdrop_of(background)
-        model = described(model, labels, *normalisation)
-        module = loaded(model, model_name, concurrency, len(found.found), quiet)
-        wishes = wishes_of(
-            module,
-            [name.strip() for name in classes.split(",") if name.strip()],
-            palette,
-            alpha=alpha,
-            legend=legend,
-            mask_of=mask_of,
-            backdrop=backdrop,
-            cuts=cutout is not None,
-            resize=not no_resize,
-            in_full=as_json,
-        )
-        work = Work(module, model_name, found.found, wishes, targets)
-    with work:
+    if threads is not None:
+        set_num_threads(threads)
+    backdrop = backdrop_of(background)
+    model = described(model, labels, *normalisation)
+    module = loaded(model, model_name, concurrency, len(found.found), quiet)
+    wishes = wishes_of(
+        module,
+        [name.strip() for name in classes.split(",") if name.strip()],
+        palette,
+        alpha=alpha,
+        legend=legend,
+        mask_of=mask_of,
+        backdrop=backdrop,
+        cuts=cutout is not None,
+        resize=not no_resize,
+        in_full=as_json,
+    )
+    with Work(module, model_name, found.found, wishes, targets) as work:
         if found.many:
             tell_many(work, found, as_json, quiet)
         else:
