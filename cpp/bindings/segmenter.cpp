@@ -28,9 +28,11 @@ namespace {
 Activation activation_from(const std::string& name) {
   if (name == "softmax") return Activation::kSoftmax;
   if (name == "sigmoid") return Activation::kSigmoid;
+  if (name == "normalise") return Activation::kNormalise;
   if (name == "none") return Activation::kNone;
-  throw_as_python({Code::kInvalidConfig,
-                   "activation is '" + name + "'; expected 'softmax', 'sigmoid' or 'none'"});
+  throw_as_python(
+      {Code::kInvalidConfig,
+       "activation is '" + name + "'; expected 'softmax', 'sigmoid', 'normalise' or 'none'"});
 }
 
 Resample resample_from(const std::string& name) {

@@ -26,10 +26,12 @@ Status check_options(const ModelInfo& info, const SegmenterOptions& options) {
     return {Code::kInvalidConfig,
             "the program returns labels: there must be at least one, on a 'half-pixel' grid"};
   }
-  if (options.activation == Activation::kSoftmax && info.channels == 1) {
-    return {Code::kInvalidConfig,
-            "activation 'softmax' over one output channel is 1 everywhere; use 'sigmoid' for a "
-            "logit, or 'none' for a probability"};
+  const bool normalise = options.activation == Activation::kNormalise;
+  if ((normalise || options.activation == Activation::kSoftmax) && info.channels == 1) {
+    return {Code::kInvalidConfig, std::string("activation '") +
+                                      (normalise ? "normalise" : "softmax") +
+                                      "' over one output channel is 1 everywhere; use 'sigmoid' "
+                                      "for a logit, or 'none' for a probability"};
   }
   const LogitsGrid& grid = options.grid;
   if (grid.kind == LogitsGridKind::kAlignCorners && (grid.head_height < 1 || grid.head_width < 1)) {

@@ -45,7 +45,7 @@ class Segmenter:
         model: Model,
         mean: Sequence[float],
         std: Sequence[float],
-        activation: Literal["softmax", "sigmoid", "none"],
+        activation: Literal["softmax", "sigmoid", "normalise", "none"],
         resample: Literal["bilinear", "antialias"],
         logits_grid: Literal["half-pixel", "align-corners"] = "half-pixel",
         grid_size: tuple[int, int] | None = None,

@@ -52,6 +52,7 @@ class SlowPostprocess {
       double p = v[0];
       if (activation_ == etseg::Activation::kSigmoid) p = 1 / (1 + std::exp(-p));
       if (activation_ == etseg::Activation::kSoftmax) p = 1;
+      if (activation_ == etseg::Activation::kNormalise) p = 1;
       pixel.probability = {p, 1 - p};
       pixel.label = p < 0.5 ? 1 : 0;
       pixel.lead = std::abs(p - 0.5);
@@ -67,18 +68,25 @@ class SlowPostprocess {
     }
     const double greatest = v[static_cast<std::size_t>(pixel.label)];
     pixel.lead = INFINITY;
-    double sum = 0;
+    double sum = 0, total = 0;
     for (std::size_t c = 0; c < v.size(); ++c) {
       if (static_cast<std::int64_t>(c) != pixel.label) {
         pixel.lead = std::min(pixel.lead, greatest - v[c]);
       }
       sum += std::exp(v[c] - greatest);
+      total += v[c];
     }
     if (each_by_itself) {
       v.pop_back();
       for (double value : v) pixel.probability.push_back(1 / (1 + std::exp(-value)));
       pixel.probability.push_back(
           1 - *std::max_element(pixel.probability.begin(), pixel.probability.end()));
+      return pixel;
+    }
+    if (activation_ == etseg::Activation::kNormalise) {
+      const auto count = static_cast<double>(v.size());
+      const bool alike = total / count < std::ldexp(1.0, -126);
+      for (double value : v) pixel.probability.push_back(alike ? 1 / count : value / total);
       return pixel;
     }
     for (double value : v) {

@@ -79,6 +79,8 @@ TEST(every_number_of_channels_around_the_vector_sizes) {
       check_equal(field, activation, {11, 19}, {channels / 2});
       check_equal(field, Activation::kSigmoid, size, {0, channels});
       check_equal(field, Activation::kSigmoid, {11, 19}, {channels});
+      check_equal(field, Activation::kNormalise, size, {0, channels - 1});
+      check_equal(field, Activation::kNormalise, {11, 19}, {channels / 2});
     }
   }
 }

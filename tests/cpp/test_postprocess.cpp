@@ -53,8 +53,11 @@ void check_sizes(std::int64_t channels, Activation activation,
           const LabelType type = seed % 2 != 0 && etseg::label_count(channels, activation) <= 256
                                      ? LabelType::kUint8
                                      : LabelType::kInt32;
-          const Field field = seed % 3 != 0 ? smooth(channels, source, range, seed)
-                                            : noise(channels, source, range, seed);
+          Field field = seed % 3 != 0 ? smooth(channels, source, range, seed)
+                                      : noise(channels, source, range, seed);
+          if (activation == Activation::kNormalise) {
+            for (float& x : field.values) x = std::abs(x);
+          }
           ++seed;
           check_case(isa, field, activation, target, type, labels, tolerance_for(range),
                      tie_for(range));
@@ -106,6 +109,18 @@ TEST(each_channel_by_itself) {
   check_sizes(21, each, {0, 21, 7, 7}, {{33, 33}}, {{33, 33}, {150, 190}, {16, 9}});
   check_sizes(21, each, {}, {{33, 33}}, {{33, 33}, {150, 190}, {20, 250}});
   check_sizes(256, each, {256, 31}, {{5, 20}}, {{5, 20}, {22, 33}});
+}
+
+// Scores as shares of their sum.
+TEST(shares) {
+  const Activation shares = Activation::kNormalise;
+  for (std::int64_t channels : {1, 2, 3}) {
+    check_sizes(channels, shares, all_labels(channels), {{1, 1}, {2, 30}, {19, 16}, {40, 41}},
+                {{1, 1}, {7, 130}, {19, 16}, {40, 41}, {131, 77}, {400, 48}});
+  }
+  check_sizes(21, shares, {0, 20, 7, 7}, {{33, 33}}, {{33, 33}, {150, 192}, {16, 9}});
+  check_sizes(21, shares, {}, {{33, 33}}, {{33, 33}, {150, 190}, {20, 250}});
+  check_sizes(256, shares, {255, 31}, {{5, 20}}, {{5, 20}, {22, 33}});
 }
 
 // Odd whole factors put target pixels exactly on source pixels.

@@ -149,6 +149,11 @@ TEST(non_finite_logits) {
           Maps maps(target, LabelType::kInt32, {1, 0});
           CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
           compare(field, activation, maps, 2e-6, 1e-5);
+          if (channels == 1) continue;
+          for (float& x : field.values) x = std::abs(x);
+          Postprocessor shares(Activation::kNormalise, isa);
+          CHECK(shares.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
+          compare(field, Activation::kNormalise, maps, 2e-6, 1e-5);
         }
         Field none(channels, {19, 21}, kNaN);
         Postprocessor runner(Activation::kNone, isa);
@@ -275,6 +280,51 @@ TEST(none_of_labels_that_do_not_exclude_each_other) {
           CHECK(maps.label(i) == expected);
           CHECK(std::isnan(maps.probability(0, i)) == std::isnan(logit));
           CHECK(std::isnan(maps.probability(1, i)) == std::isnan(logit));
+        }
+      }
+    }
+  }
+}
+
+// Of scores, ARGMAX is the greatest, as if they were left as they are; the shares sum to one.
+TEST(shares_of_scores) {
+  for (Isa isa : etseg::supported_isas()) {
+    for (Size target : kTargets) {
+      for (float range : {1e-36F, 1e-3F, 1.0F, 3e38F}) {
+        Field field = smooth(5, {19, 21}, range / 4, 6);
+        for (float& x : field.values) x = std::abs(x);
+        Postprocessor runner(Activation::kNormalise, isa), as_they_are(Activation::kNone, isa);
+        Maps maps(target, LabelType::kInt32, all_labels(5));
+        Maps scores(target, LabelType::kInt32, {});
+        CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
+        CHECK(as_they_are.run(field.view(), scores.target(), ThreadExecutor(2)).ok());
+        for (std::size_t i = 0; i < maps.pixels(); ++i) {
+          CHECK(maps.label(i) == scores.label(i));
+          float sum = 0;
+          for (std::size_t c = 0; c < 5; ++c) {
+            CHECK(maps.probability(c, i) >= 0 && maps.probability(c, i) <= 1);
+            sum += maps.probability(c, i);
+          }
+          CHECK_MSG(std::abs(sum - 1) < 3e-6F, "%s: %g", etseg::isa_name(isa),
+                    static_cast<double>(sum));
+        }
+      }
+    }
+  }
+}
+
+// Where no score is above 0 there is nothing to share: all are alike.
+TEST(shares_of_nothing) {
+  for (Isa isa : etseg::supported_isas()) {
+    for (Size target : kTargets) {
+      for (float score : {0.0F, 1e-40F, -1.0F}) {
+        const Field field(3, {19, 21}, score);
+        Postprocessor runner(Activation::kNormalise, isa);
+        Maps maps(target, LabelType::kInt32, all_labels(3));
+        CHECK(runner.run(field.view(), maps.target(), ThreadExecutor(2)).ok());
+        for (std::size_t i = 0; i < maps.pixels(); ++i) {
+          CHECK(maps.label(i) == 0);
+          for (std::size_t c = 0; c < 3; ++c) CHECK(maps.probability(c, i) == 1.0F / 3.0F);
         }
       }
     }

@@ -585,12 +585,14 @@ TEST(options_that_do_not_fit_are_refused_and_the_model_freed) {
   };
   Record record;
   CHECK(create(record, 1, Activation::kSoftmax) == Code::kInvalidConfig);
+  CHECK(create(record, 1, Activation::kNormalise) == Code::kInvalidConfig);
   CHECK(record.alive == 0);
   CHECK(create(record, 1, Activation::kSigmoid) == Code::kOk);
   CHECK(create(record, 3, Activation::kSigmoid) == Code::kOk);
   CHECK(create(record, 1, Activation::kNone) == Code::kOk);
   CHECK(create(record, 3, Activation::kNone) == Code::kOk);
-  CHECK(record.alive == 0 && record.freed == 5);
+  CHECK(create(record, 3, Activation::kNormalise) == Code::kOk);
+  CHECK(record.alive == 0 && record.freed == 7);
 }
 
 TEST(a_grid_of_no_size_is_refused) {

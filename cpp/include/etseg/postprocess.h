@@ -10,6 +10,10 @@
 // other: each has a probability of its own, and after them comes one label more, "none of them",
 // of 1 less the greatest; ARGMAX is that one only where all are < 0.5.
 //
+// With Activation::kNormalise the channels are scores, 0 or more: a label's probability is its
+// score's share of the sum of all, ARGMAX that of the scores. Where the mean score is below 2^-126,
+// as where all are 0, each label has the same share.
+//
 // A pixel with a NaN or an infinity among its source logits (those whose bilinear weight is not
 // zero, of any class) gets ARGMAX 0 and NaN in every probability map.
 // A finite logit beyond +-2^126 counts as +-2^126 when logits are upsampled, so that differences

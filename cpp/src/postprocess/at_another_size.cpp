@@ -41,10 +41,13 @@ std::uint32_t Postprocessor::Impl::classify(std::int64_t pixels, float* planes,
   // Classes left out of a denominator together weigh less than e^-17 of it.
   const float margin = 17.0F + std::log(static_cast<float>(logits_.channels)) + kMaxLabelGap;
   const bool has_denominator = activation_ == Activation::kSoftmax && logits_.channels > 1;
-  const ClassifyArgs args = {
-      logits_,        activation_,
-      labels_.data(), has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
-      tops_.data(),   margin};
+  const ClassifyArgs args = {logits_,
+                             activation_,
+                             labels_.data(),
+                             has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
+                             tops_.data(),
+                             margin,
+                             has_shares() ? means_.data() : nullptr};
   std::atomic<std::uint32_t> saw = 0;
   over_pixels(executor, pixels, [&](std::int64_t begin, std::int64_t end) {
     if (interleaved_ != nullptr) {
@@ -122,6 +125,7 @@ void Postprocessor::Impl::upsample(const AxisMap& rows, const AxisMap& columns,
     grow(active_, (channels + 31) / 32 * logits_.plane_size);
     grow(tops_, pixels);
   }
+  if (has_shares()) grow(means_, pixels);
   reserve_scratch(channels, columns.source, workers);
 
   std::uint32_t saw = classify(pixels, planes, executor);
@@ -141,6 +145,7 @@ void Postprocessor::Impl::upsample(const AxisMap& rows, const AxisMap& columns,
                              labels_.data(),
                              has_denominator && out_.plane_count > 0 ? active_.data() : nullptr,
                              tops_.data(),
+                             means_.data(),
                              has_nonfinite,
                              columns.target,
                              plan_.left.data(),

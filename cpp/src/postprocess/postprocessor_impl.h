@@ -44,6 +44,9 @@ class Postprocessor::Impl {
   void activate_interleaved(const Executor& executor);
   void label_interleaved(const Executor& executor);
   // at_another_size.cpp
+  bool has_shares() const {
+    return activation_ == Activation::kNormalise && logits_.channels > 1 && out_.plane_count > 0;
+  }
   void add_none_of_them(const LogitsView& logits);
   void upsample(const AxisMap& rows, const AxisMap& columns, const Executor& executor);
   std::uint32_t classify(std::int64_t pixels, float* planes, const Executor& executor);
@@ -65,6 +68,7 @@ class Postprocessor::Impl {
   std::vector<std::int32_t> labels_;   // of the source pixels
   std::vector<std::uint32_t> active_;  // likewise
   std::vector<float> tops_;            // likewise
+  std::vector<float> means_;           // likewise
   std::vector<float> planar_;          // channels-last logits as planes: all of them, or one tile
                                        // for each worker
   std::vector<float> with_none_;       // logits of labels that do not exclude each other, and one

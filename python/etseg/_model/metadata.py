@@ -9,8 +9,9 @@ A program may have a constant method ``etseg_metadata`` that returns a JSON obje
         "mean": [0.485, 0.456, 0.406],        red, green, blue, in units of 0..1; neither it nor
                                               "std" where the program takes bytes
         "std": [0.229, 0.224, 0.225],         above 0
-        "activation": "softmax",              or "sigmoid", "none"; "sigmoid" of many channels
-                                              wants one label more, the last, for none of them
+        "activation": "softmax",              or "sigmoid", "normalise", "none"; "sigmoid" of many
+                                              channels wants one label more, the last, for none of
+                                              them; "normalise" is for scores of 0 or more
         "background": "sky",                  a label's name or index
         "resample": "bilinear",               or "antialias"
         "logits_grid": {"kind": "align-corners", "size": [513, 513]},

@@ -19,7 +19,7 @@ from etseg._messages import brief, source_for_people
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing has it from 3.11 on
 
-Activation = Literal["softmax", "sigmoid", "none"]
+Activation = Literal["softmax", "sigmoid", "normalise", "none"]
 Resample = Literal["bilinear", "antialias"]
 Source = str | os.PathLike[str]
 
@@ -82,10 +82,11 @@ class ModelSpec:
             Values of a training with pixels in 0..255 are divided by 255 first; so are those of
             `std`. Programs that take bytes normalise them themselves, and want neither.
         std: per channel, in units of 0..1, above 0; the image is divided by it after that. None: 1.
-        activation: "softmax" over the channels, "sigmoid" of each channel by itself, or "none"
-            where the program returns probabilities, or labels. None: "none" for one channel, else
-            "softmax". With "sigmoid" and more than one channel there is one label more than
-            channels, the last, for pixels where no other is likely.
+        activation: "softmax" over the channels, "sigmoid" of each channel by itself, "normalise"
+            for scores of 0 or more that are divided by the sum of all, or "none" where the program
+            returns probabilities, or labels. None: "none" for one channel, else "softmax". With
+            "sigmoid" and more than one channel there is one label more than channels, the last,
+            for pixels where no other is likely.
         background: the label that pictures leave unpainted. None: the one named BACKGROUND, if
             there is one.
         resample: how an image is brought to the model's input size: "bilinear" (two taps an axis,

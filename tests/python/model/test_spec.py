@@ -81,7 +81,7 @@ BAD_FIELDS: list[tuple[str, Any, tuple[str, ...]]] = [
     ("std", (1.0, 0.0, 1.0), ("0.0", "above 0")),
     ("std", (1.0, -0.5, 1.0), ("-0.5", "above 0")),
     ("std", (1.0, float("nan"), 1.0), ("nan", "finite")),
-    ("activation", "relu", ("'relu'", "'softmax'", "'sigmoid'", "'none'")),
+    ("activation", "relu", ("'relu'", "'softmax'", "'sigmoid'", "'normalise'", "'none'")),
     ("activation", "SOFTMAX", ("'SOFTMAX'", "'softmax'")),
     ("activation", 1, ("1", "'softmax'")),
     ("activation", [], ("[]", "'softmax'")),

@@ -2,6 +2,7 @@
 // second and third look at a group of pixels find it in the first-level cache.
 #include "kernels/postprocess/pixel_vectors.h"
 #include "kernels/postprocess/postprocess_kernels.h"
+#include "kernels/postprocess/shares.h"
 #include "kernels/postprocess/top_class.h"
 
 namespace etseg::ETSEG_ISA_NAMESPACE {
@@ -20,6 +21,7 @@ struct ManyChannels {
       store_labels(args.out, at + v * kLanes, bad[v] ? I32{} : top.label[v], lanes);
     }
     if (args.out.plane_count == 0) return;
+    const float equal = equal_share(logits);
     F32 scale[kVectors];  // 1 / denominator, or NaN
     if (args.activation == Activation::kSoftmax) {
       F32 sum[kVectors] = {};
@@ -33,6 +35,11 @@ struct ManyChannels {
         for (int v = 0; v < kVectors; ++v) sum[v] += power[v];
       }
       for (int v = 0; v < kVectors; ++v) scale[v] = bad[v] ? broadcast(kNaN) : 1.0F / sum[v];
+    } else if (args.activation == Activation::kNormalise) {
+      mean_score<kVectors>(logits, at - args.first, load_, scale);
+      for (int v = 0; v < kVectors; ++v) {
+        scale[v] = bad[v] ? broadcast(kNaN) : share_scale(scale[v], equal);
+      }
     } else {
       for (int v = 0; v < kVectors; ++v) scale[v] = bad[v] ? broadcast(kNaN) : broadcast(1.0F);
     }
@@ -42,7 +49,9 @@ struct ManyChannels {
       for (int v = 0; v < kVectors; ++v) {
         F32 value = load_(from + v * kLanes);
         if (args.activation == Activation::kSoftmax) value = exp(value - top.best[v]);
-        store_part(plane.data + at + v * kLanes, value * scale[v], lanes);
+        value = args.activation == Activation::kNormalise ? share_of(value, scale[v], equal)
+                                                          : value * scale[v];
+        store_part(plane.data + at + v * kLanes, value, lanes);
       }
     }
   }

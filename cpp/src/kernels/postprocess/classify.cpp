@@ -2,6 +2,7 @@
 // classes are not negligible beside it.
 #include "kernels/postprocess/pixel_vectors.h"
 #include "kernels/postprocess/postprocess_kernels.h"
+#include "kernels/postprocess/shares.h"
 #include "kernels/postprocess/top_class.h"
 
 namespace etseg::ETSEG_ISA_NAMESPACE {
@@ -18,6 +19,7 @@ Decision decision(Activation activation) {
     case Activation::kSigmoid:
       return {1e-5F, -1e-5F};
     case Activation::kSoftmax:
+    case Activation::kNormalise:
       return {-kInfinity, -kInfinity};
     case Activation::kNone:
       break;
@@ -44,6 +46,11 @@ struct Classify {
       store_part(args.labels + at + v * kLanes, bad ? broadcast_int(kNonFinite) : top.label[v],
                  lanes);
       greatest = top.magnitude[v] > greatest ? top.magnitude[v] : greatest;
+    }
+    if (args.means != nullptr) {
+      F32 mean[kVectors];
+      mean_score<kVectors>(logits, at, load_, mean);
+      for (int v = 0; v < kVectors; ++v) store_part(args.means + at + v * kLanes, mean[v], lanes);
     }
     if (args.active == nullptr) return;
     const float* from = logits.data + at;

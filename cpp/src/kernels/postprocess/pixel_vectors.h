@@ -65,6 +65,7 @@ static inline F32 own_probability(Activation activation, F32 v) {
     case Activation::kSigmoid:
       return sigmoid(v);
     case Activation::kSoftmax:
+    case Activation::kNormalise:
       return broadcast(1.0F);
     case Activation::kNone:
       break;

@@ -73,6 +73,7 @@ struct ClassifyArgs {
   std::uint32_t* active;
   float* tops;  // [plane_size]: the greatest values, if there is `active`
   float margin;
+  float* means;  // [plane_size]: the mean over the classes; may be null
 };
 
 inline constexpr std::int64_t kMaxBandRows = 16;
@@ -98,6 +99,7 @@ struct UpsampleArgs {
   const std::int32_t* labels;   // by classify()
   const std::uint32_t* active;  // by classify(), or null
   const float* tops;            // likewise
+  const float* means;           // by classify(), for Activation::kNormalise
   bool has_nonfinite;
   std::int64_t target_width;
   // Per target column, and kMaxLanes more that repeat the last: the source columns (equal where

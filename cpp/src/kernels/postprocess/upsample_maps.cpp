@@ -1,6 +1,7 @@
 // Probability maps of upsampled logits, one vector of columns by one band of rows at a time. In
 // docs/kernels.md: "Probabilities: three ways, and who chooses"; this file is who.
 #include "kernels/postprocess/map_writing.h"
+#include "kernels/postprocess/shares.h"
 #include "kernels/postprocess/softmax_by_nodes.h"
 #include "kernels/postprocess/softmax_by_pixels.h"
 #include "kernels/postprocess/softmax_by_ratios.h"
@@ -100,6 +101,30 @@ F32 greatest_logit(const UpsampleArgs& args, const SourceRows& source, const Col
   }
 }
 
+// The denominators are interpolated like the scores, and serve all maps.
+[[gnu::noinline]] void maps_of_shares(const UpsampleArgs& args, const UpsampleBand& band,
+                                      const ColumnBlock& block) {
+  const I32 bad = nonfinite_lanes(args, band, block);
+  const float equal = equal_share(args.logits);
+  const float* fractions = args.y_fraction + band.y;
+  const LogitRamp mean = ramp_of_class(
+      {args.means + band.upper * args.width, args.means + band.lower * args.width, 0}, block, 0);
+  F32 scales[kMaxBandRows];
+  for (std::int64_t j = 0; j < band.rows; ++j) {
+    const F32 scale = share_scale(at_fraction(mean, broadcast(fractions[j])), equal);
+    scales[j] = bad ? broadcast(kNaN) : scale;
+  }
+  const SourceRows source = source_rows(args, band);
+  for (std::int64_t p = 0; p < args.out.plane_count; ++p) {
+    const LogitRamp ramp = ramp_of_class(source, block, args.out.planes[p].label);
+    write_map(args, band, block, p, [&](auto map) {
+      for (std::int64_t j = 0; j < band.rows; ++j) {
+        map.put(share_of(at_fraction(ramp, broadcast(fractions[j])), scales[j], equal));
+      }
+    });
+  }
+}
+
 // A cell has as many nodes however few pixels lie in it. And a map costs more than by ratios, which
 // tells with short vectors where many maps share the denominators.
 constexpr std::int64_t kMinColumnsOfCell = 4;
@@ -131,6 +156,11 @@ void softmax_of_block(const UpsampleArgs& args, const UpsampleBand& band, const 
 
 void upsample_maps(const UpsampleArgs& args, const UpsampleBand& band,
                    const UpsampleScratch& scratch) {
+  if (args.logits.channels > 1 && args.activation == Activation::kNormalise) {
+    if (args.out.plane_count == 0) return;
+    for_each_block(args, [&](const ColumnBlock& block) { maps_of_shares(args, band, block); });
+    return;
+  }
   if (args.logits.channels == 1 || args.activation != Activation::kSoftmax) {
     for_each_block(args,
                    [&](const ColumnBlock& block) { maps_without_denominator(args, band, block); });
