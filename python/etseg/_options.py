@@ -17,7 +17,8 @@ from ._limits import Limits
 
 #: The environment variable with the default of `packed_weights`.
 PACKED_WEIGHTS = "ETSEG_PACKED_WEIGHTS"
-_MAX_CONCURRENCY = 256  # kMaxInstances of the core
+#: The most instances that a module may have: kMaxInstances of the core.
+MAX_CONCURRENCY = 256
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -57,9 +58,9 @@ class ModuleOptions:
     def __post_init__(self) -> None:
         count, dtype = self.concurrency, self.argmax_dtype
         whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
-        if not whole or not 1 <= count <= _MAX_CONCURRENCY:
+        if not whole or not 1 <= count <= MAX_CONCURRENCY:
             raise InvalidConfigError(
-                f"concurrency is {count!r}; expected an int from 1 to {_MAX_CONCURRENCY}"
+                f"concurrency is {count!r}; expected an int from 1 to {MAX_CONCURRENCY}"
             )
         if dtype not in ("int32", "uint8"):
             raise InvalidConfigError(f"argmax_dtype is {dtype!r}; expected 'int32' or 'uint8'")

@@ -21,7 +21,7 @@ from ._places import file_system, is_local, local_path
 
 #: Columns of a Parquet input, in the order of their preference.
 _TABLE_COLUMNS = ("bytes", "path")
-
+#: Of the files that are taken from folders.
 _ENDINGS = IMAGE_ENDINGS | {".parquet"}
 
 #: key, where it is read from, and its row there (-1 where it is a whole file)
@@ -91,9 +91,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder, onerror=failed):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_ENDINGS | {
-                ".parquet"
-            }:
+            if not name.startswith(".") and Path(name).suffix.lower() in _ENDINGS:
                 yield Path(root) / name
 
 

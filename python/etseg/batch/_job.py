@@ -15,6 +15,7 @@ from etseg._errors import FileReadError, InvalidUserInputError
 from etseg._labels import Label
 from etseg._limits import Limits
 from etseg._model.files import locate
+from etseg._model.spec import LogitsGrid
 
 from . import _local
 from ._inputs import listed
@@ -247,6 +248,7 @@ def _made_by(segmenter: Segmenter) -> dict[str, Any]:
     """What rows depend on: the program's content and all that says how it is used."""
     module = segmenter.load()
     spec = module.spec
+    grid = spec.logits_grid or LogitsGrid()
     path = locate(segmenter.model, None, Limits())
     try:
         digest = sha256_of(path)
@@ -261,6 +263,9 @@ def _made_by(segmenter: Segmenter) -> dict[str, Any]:
         "std": list(spec.std or ()),
         "activation": spec.activation,
         "resample": spec.resample,
+        # None as usual: the manifests of earlier versions do not have these.
+        "logits_grid": None if grid == LogitsGrid() else [grid.kind, *(grid.size or ())],
+        "scaled_decode": None if segmenter.scaled_decode else False,
         "classes": [labels[index] for index in wanted],
         "outputs": list(segmenter.outputs),
         "resize": segmenter.resize,

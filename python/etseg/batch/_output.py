@@ -49,20 +49,21 @@ class Output:
 
         Raises:
             InvalidStateError: another job writes there.
+            FileWriteError: it cannot be written to.
         """
         with ExitStack() as stack:
             if is_local(self.place):
                 import filelock
 
+                lock = filelock.FileLock(Path(self._path) / "_lock")
                 with self._writing():
                     self._system.create_dir(self._path, recursive=True)
-                lock = filelock.FileLock(Path(self._path) / "_lock")
-                try:
-                    stack.enter_context(lock.acquire(blocking=False))
-                except filelock.Timeout:
-                    raise InvalidStateError(
-                        f"another job writes to {self.place!r}; wait for it, or choose another"
-                    ) from None
+                    try:
+                        stack.enter_context(lock.acquire(blocking=False))
+                    except filelock.Timeout:
+                        raise InvalidStateError(
+                            f"another job writes to {self.place!r}; wait for it, or choose another"
+                        ) from None
             yield
 
     def begin(self, made_by: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import operator
+import os
 import sys
 import threading
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ from etseg._errors import (
 from etseg._labels import Label, LabelEnum
 from etseg._model.choosing import as_spec
 from etseg._module import ImageSegmentationModule
-from etseg._options import ModuleKeywords, ModuleOptions
+from etseg._options import MAX_CONCURRENCY, ModuleKeywords, ModuleOptions
 from etseg._threads import get_num_threads, set_num_threads
 
 from . import _frames
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
 #: Not of the image at hand: the next one would meet the same.
 _OF_THE_JOB = (ModuleNotLoadedError, ForkedProcessError, InvalidStateError, LabelError)
-
-#: The most instances that a module may have.
-_MAX_THREADS = 256
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +51,8 @@ class _Loaded(NamedTuple):
     module: ImageSegmentationModule
     wanted: Sequence[IntEnum]
     pool: ThreadPoolExecutor
+    budget: PixelBudget  # of all who call
+    process: int  # whose threads the pool has
 
 
 class Segmenter:
@@ -118,7 +118,8 @@ class Segmenter:
     ) -> None:
         if "concurrency" in options:
             raise InvalidUserInputError("concurrency follows from threads; leave it out")
-        ModuleOptions(**options)  # says now, and here, what is wrong with them
+        # What is wrong with the options is said now, and here.
+        self.scaled_decode = ModuleOptions(**options).scaled_decode
         self.model = as_spec(model)
         self.classes = (classes,) if isinstance(classes, str) else tuple(classes)
         self.outputs = checked_outputs(outputs)
@@ -143,6 +144,7 @@ class Segmenter:
             InvalidUserInputError: it is none of those, or has no column of images, or one of the
                 names of those that would be added.
             LabelError: a class that the model does not have.
+            ForkedProcessError: this process was forked from one that had called it.
             EtsegError: whatever :meth:`ImageSegmentationModule.load` raises, when first called.
         """
         frame = _frames.of(batch)
@@ -161,35 +163,35 @@ class Segmenter:
             images: what ``forward()`` takes, or functions without arguments that return it, which
                 are called on the thread that segments it: what they raise is that image's error.
         """
-        module, wanted, pool = self._ready()
-        budget = PixelBudget(self._max_pixels)
-        return list(pool.map(lambda image: self._row(module, wanted, budget, image), images))
+        loaded = self._ready()
+        return list(loaded.pool.map(lambda image: self._row(loaded, image), images))
 
     def load(self) -> ImageSegmentationModule:
         """Loads the model in this process, unless that was done; returns the module that has it."""
-        return self._ready()[0]
+        return self._ready().module
 
-    def _row(
-        self,
-        module: ImageSegmentationModule,
-        wanted: Sequence[IntEnum],
-        budget: PixelBudget,
-        image: Any,
-    ) -> Row:
+    def _row(self, loaded: _Loaded, image: Any) -> Row:
         try:
             if callable(image):
                 image = image()
-            with budget.room_for(pixels_of(image)):
-                return row_of(module.forward(image, resize=self.resize), self.outputs, wanted)
+            with loaded.budget.room_for(pixels_of(image)):
+                result = loaded.module.forward(image, resize=self.resize)
+                return row_of(result, self.outputs, loaded.wanted)
         except _OF_THE_JOB:
             raise
         except Exception as error:  # a bad image is a row, whatever it raises
             return row_of_error(error, self.outputs)
 
     def _ready(self) -> _Loaded:
+        loaded = self._loaded
+        if loaded is not None and loaded.process != os.getpid():
+            raise ForkedProcessError(
+                f"this Segmenter was loaded in process {loaded.process}, whose threads are not in "
+                "this one; make another one here, or call it before nothing is forked"
+            )
         with self._lock:
             if self._loaded is None:
-                threads = min(self._threads or _assigned() or get_num_threads(), _MAX_THREADS)
+                threads = min(self._threads or _assigned() or get_num_threads(), MAX_CONCURRENCY)
                 if threads == 1:
                     _keep_to_one_thread()
                 module = ImageSegmentationModule(concurrency=threads, **self._options)
@@ -199,7 +201,8 @@ class Segmenter:
                 wanted = [m for m in members if not chosen or int(m) in chosen]
                 # One more than instances: it reads the next image meanwhile.
                 pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="etseg.batch")
-                self._loaded = _Loaded(module, wanted, pool)
+                budget = PixelBudget(self._max_pixels)
+                self._loaded = _Loaded(module, wanted, pool, budget, os.getpid())
             return self._loaded
 
     def _begin(self) -> None:

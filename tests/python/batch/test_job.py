@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,12 +169,15 @@ def test_a_part_that_was_made_twice_counts_once(
         {"resize": False},
         {"model": {"model_source": MODEL.model_source, "labels": ["A", "B"]}},
         {"model": etseg.SELFIE_SEGMENTATION_LANDSCAPE},
+        {"model": replace(MODEL, logits_grid=etseg.LogitsGrid("align-corners", (257, 257)))},
+        {"scaled_decode": False},
     ],
-    ids=["outputs", "classes", "resize", "labels", "program"],
+    ids=["outputs", "classes", "resize", "labels", "program", "grid", "decoding"],
 )
 def test_other_options_do_not_mix(photos: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
     out = tmp_path / "out"
     batch.run(photos, out, MODEL)
+    assert batch.run(photos, out, MODEL).written == 0
     before = rows_of(out)
     with pytest.raises(etseg.InvalidStateError, match=r"were made otherwise \("):
         batch.run(photos, out, **{"model": MODEL, **changed})
@@ -184,6 +188,15 @@ def test_one_job_at_a_time(photos: Path, tmp_path: Path) -> None:
     out = Output(str(tmp_path / "out"))
     with out.locked(), pytest.raises(etseg.InvalidStateError, match="another job writes to"):
         batch.run(photos, tmp_path / "out", MODEL)
+
+
+def test_a_lock_that_cannot_be_had(tmp_path: Path) -> None:
+    (tmp_path / "out" / "_lock").mkdir(parents=True)
+    with (
+        pytest.raises(etseg.FileWriteError, match="cannot write to"),
+        Output(str(tmp_path / "out")).locked(),
+    ):
+        pass
 
 
 def test_an_estimate_writes_nothing(photos: Path, tmp_path: Path) -> None:

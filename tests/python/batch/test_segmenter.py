@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import etseg
+from children import output_of
 from conftest import Image
 from etseg.batch import Segmenter
 from etseg.batch._pixels import PixelBudget, pixels_of
@@ -193,6 +195,45 @@ def test_pixels_are_told_without_decoding(astronaut: Image) -> None:
     assert pixels_of(Path(PHOTO)) == pixels_of(PHOTO) == 512 * 512
     assert pixels_of(Path(PHOTO).read_bytes()) == 512 * 512
     assert pixels_of("https://example.org/a.jpg") == pixels_of("nowhere.jpg") == 24_000_000
+
+
+def test_pixels_in_hand_are_those_of_all_who_call(
+    astronaut: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets = []
+    room_for = PixelBudget.room_for
+
+    def noted(budget: PixelBudget, pixels: int) -> Any:
+        budgets.append(budget)
+        return room_for(budget, pixels)
+
+    monkeypatch.setattr(PixelBudget, "room_for", noted)
+    segmenter = Segmenter(etseg.SELFIE_SEGMENTATION, threads=1)
+    for _ in range(2):
+        segmenter.rows([astronaut])
+    assert len(budgets) == 2
+    assert budgets[0] is budgets[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_says_so_and_does_not_wait(photo_path: Path) -> None:
+    script = """
+        import os, signal, sys, warnings
+        from etseg.batch import Segmenter
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads
+        segmenter = Segmenter("selfie-segmentation")
+        segmenter({"path": [sys.argv[1]]})
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            try:
+                segmenter({"path": [sys.argv[1]]})
+            except RuntimeError as error:
+                os._exit("whose threads are not in this one" not in str(error))
+            os._exit(2)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        """
+    assert output_of(script, photo_path) == "0"
 
 
 def test_one_that_is_too_large_goes_in_alone() -> None:

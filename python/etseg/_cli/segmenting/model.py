@@ -10,11 +10,11 @@ from etseg._model.choosing import as_spec
 from etseg._model.files import locate
 from etseg._model.spec import ModelSpec
 from etseg._module import ImageSegmentationModule
+from etseg._options import MAX_CONCURRENCY
 from etseg._threads import get_num_threads
 
 #: What the copies of a model's weights may take where nobody said how many there shall be, bytes.
 _MOST_COPIES = 1_000_000_000
-_MOST_INSTANCES = 256  # what a module allows
 
 
 def loaded(
@@ -24,7 +24,7 @@ def loaded(
     with download_bar(name, quiet) as on_progress:
         path = locate(as_spec(model), on_progress)
     if concurrency is None:
-        concurrency = min(get_num_threads(), photos, _MOST_INSTANCES)
+        concurrency = min(get_num_threads(), photos, MAX_CONCURRENCY)
         if concurrency * path.stat().st_size > _MOST_COPIES:
             concurrency = 1
     module = ImageSegmentationModule(concurrency=concurrency, argmax_dtype="uint8")
