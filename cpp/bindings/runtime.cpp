@@ -25,6 +25,12 @@ void change_threads(int count) {
   if (!status.ok()) throw_as_python(status);
 }
 
+void tell_openvino_library(const std::string& path) {
+  const InFlight in_flight;
+  const Status status = without_gil([&] { return set_openvino_library(path); });
+  if (!status.ok()) throw_as_python(status);
+}
+
 py::dict info() {
   const RuntimeInfo runtime = runtime_info();
   py::dict result;
@@ -47,8 +53,7 @@ void add_runtime(py::module_& module) {
   module.def("runtime_info", &info);
   module.def("thread_count", &thread_count);
   module.def("start_threads", &change_threads<start_threads>, "count"_a);
-  module.def(
-      "set_openvino_library", [](const py::bytes& path) { set_openvino_library(path); }, "path"_a);
+  module.def("set_openvino_library", &tell_openvino_library, "path"_a);
   module.def("set_thread_count", &change_threads<set_thread_count>, "count"_a);
 }
 

@@ -232,7 +232,11 @@ std::shared_ptr<MapPool> Segmenter::maps(std::size_t bytes_of_a_result) {
 
 Status Segmenter::forward(const ImageView& image, const PostprocessTarget& target,
                           StageTimes& times) {
-  return impl_->forward(image, target, times);
+  try {
+    return impl_->forward(image, target, times);
+  } catch (const std::bad_alloc&) {
+    return {Code::kOutOfMemory, "out of memory while the call waited for its turn"};
+  }
 }
 
 Status Segmenter::warm_up() {

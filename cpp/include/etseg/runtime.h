@@ -15,8 +15,8 @@
 namespace etseg {
 
 // Reads the file at `path` and prepares `instances` models of its method "forward". Everything the
-// program claims about itself is checked before it is relied on: one float32 input [1,3,H,W] or
-// [3,H,W], a first output that is float32 [1,C,H',W'] or [C,H',W']. Once loaded, what becomes of
+// program claims about itself is checked before it is relied on: that it takes one image, and first
+// returns scores or labels of its pixels (src/program_interface.h). Once loaded, what becomes of
 // the file does not matter; it stays open, for a model whose execute() failed (Model::input()).
 //
 // The instances share what is read of the file, of which only what is still needed is kept; weights
@@ -67,8 +67,8 @@ bool can_share_weights();
 
 // Where OpenVINO's C library (libopenvino_c) lies, for programs that are delegated to OpenVINO;
 // empty if it is not installed. It is opened when the first of them is loaded, and stays open: what
-// is told after that has no effect. Thread-safe.
-void set_openvino_library(std::string path);
+// is told after that has no effect. Thread-safe; waits while it is being opened. kThreadPoolError.
+Status set_openvino_library(std::string path);
 
 // The parallel primitive for what surrounds a model: the runtime's pool for a single instance, the
 // calling thread for one of several. It lives as long as the process.

@@ -58,11 +58,13 @@ Result<std::vector<std::string>> usable_backends(const et::MethodMeta& method) {
                         "', which this build does not have; it has: " + backends_of_this_build() +
                         ". Export it for one of those.");
     }
-    if (!backend->is_available() && std::string_view(name.get()) == kOpenvinoBackend) {
-      const Status why = openvino::library().status();
-      return Status(why.code(), "it is delegated to OpenVINO, and " + why.message());
-    }
-    if (!backend->is_available()) {
+    if (std::string_view(name.get()) == kOpenvinoBackend) {
+      const auto library = openvino::library();  // says why not
+      if (!library.ok()) {
+        const Status& why = library.status();
+        return Status(why.code(), "it is delegated to OpenVINO, and " + why.message());
+      }
+    } else if (!backend->is_available()) {
       return Status(Code::kNotSupported,
                     "the program is delegated to the backend '" + std::string(name.get()) +
                         "', which is not usable here: the library it drives is not installed or "

@@ -94,9 +94,11 @@ Result<std::unique_ptr<openvino::Library>> open(const std::string& path) {
 
 }  // namespace
 
-void set_openvino_library(std::string path) {
+Status set_openvino_library(std::string path) {
+  ETSEG_RETURN_IF_ERROR(check_runtime_process());  // there the mutex may be held for ever
   const std::lock_guard lock(library_mutex);
   library_path = std::move(path);
+  return {};
 }
 
 namespace openvino {

@@ -79,7 +79,6 @@ Status resize_pool(int count) {
     pool_size = 0;
     return {Code::kInternal, "the runtime has no thread pool: it does not know this CPU"};
   }
-  own_runtime();
   if (pool->get_thread_count() != static_cast<std::size_t>(count)) {
     pool->_unsafe_reset_threadpool(static_cast<std::uint32_t>(count));
   }
@@ -140,6 +139,7 @@ Status check_runtime_process() {
 
 Status start_threads(int count) {
   ETSEG_RETURN_IF_ERROR(check_runtime_process());
+  own_runtime();  // before the mutex: a child that is forked meanwhile is not to wait for it
   const std::lock_guard lock(pool_mutex);
   if (pool_size > 0) return {};
   const int wanted = std::clamp(count, 1, kMaxThreads);
@@ -161,6 +161,7 @@ Status set_thread_count(int count) {
     return {Code::kInvalidUserInput, "the number of threads is " + std::to_string(count) +
                                          "; expected 1 to " + std::to_string(kMaxThreads)};
   }
+  own_runtime();  // as in start_threads()
   const std::lock_guard lock(pool_mutex);
   if (pool_users > 0) {
     return {Code::kInvalidState,

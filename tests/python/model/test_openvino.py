@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,6 +98,42 @@ def test_other_programs_do_not_open_it() -> None:
     print("openvino" in sys.modules, "libopenvino" in Path("/proc/self/maps").read_text())
     """
     assert output_of(script, program("logits_c3")) == "False False"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_the_library_is_being_opened(tmp_path: Path) -> None:
+    """By a thread that the child does not have: it says so, and does not wait for that one."""
+    script = """
+    import os, signal, sys, threading, warnings, etseg
+    from pathlib import Path
+    from etseg import _openvino
+
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads
+    fifo = Path(sys.argv[2])
+    _openvino.find_library = lambda: fifo
+
+    def load():
+        try:
+            etseg.ImageSegmentationModule().load(sys.argv[1])
+        except etseg.EtsegError as error:
+            return type(error).__name__
+
+    said = []
+    thread = threading.Thread(target=lambda: said.append(load()))
+    thread.start()
+    writer = os.open(fifo, os.O_WRONLY)  # until the loader has opened it; now that reads
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(load() != "ForkedProcessError")
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.close(writer)
+    thread.join()
+    print(status, *said)
+    """
+    fifo = tmp_path / "libopenvino_c.so"
+    os.mkfifo(fifo)
+    assert output_of(script, program("openvino_c3"), fifo) == "0 UnsupportedModelError"
 
 
 def test_the_variable_says_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
