@@ -7,7 +7,6 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from ._errors import EtsegError, ModuleNotLoadedError
@@ -162,12 +161,7 @@ class ModelHolder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.delete()
 
     def __repr__(self) -> str:
