@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from etseg._errors import FileWriteError, InvalidUserInputError
-from etseg._images.decode import quiet
+from etseg._images.quiet import quiet
 from etseg._writing import FileId, write_whole
 
 from .checks import needs_memory

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,6 +16,7 @@ from PIL import Image as Pil
 from PIL import features
 
 import etseg
+from children import output_of
 from etseg._images.source import source_of
 from eyes import Pixels, encoded, eyes, png16, png_chunk, seen, smooth, stored_for, tiff16
 from programs import picture
@@ -480,3 +483,39 @@ def test_the_log_level_is_as_it_was(module: etseg.ImageSegmentationModule) -> No
         with pytest.raises(etseg.FileReadError):
             module.forward(encoded(picture(), "TIFF")[:2000])
         assert log.getLogLevel() == level
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_another_thread_silences_opencv(tmp_path: Path) -> None:
+    """Its lock may be held by a thread that the child does not have, and its log be silent."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    script = """
+        import os, signal, sys, threading, warnings
+        from cv2.utils import logging
+        from etseg._images import quiet
+        from etseg._images.source import source_of
+
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads
+        before = logging.getLogLevel()
+        inside, gate = threading.Event(), threading.Event()
+
+        def silent():
+            with quiet.quiet():
+                inside.set()
+                gate.wait()
+
+        thread = threading.Thread(target=silent)
+        thread.start()
+        inside.wait()
+        with quiet._lock:
+            child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            same = logging.getLogLevel() == before
+            pixels = source_of(sys.argv[1]).pixels(None)
+            os._exit(not (same and pixels.size == (4, 4) and logging.getLogLevel() == before))
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        gate.set()
+        thread.join()
+        """
+    assert output_of(script, tmp_path / "a.png") == "0"
