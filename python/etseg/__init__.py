@@ -19,11 +19,6 @@ With a module, which is loaded and freed when you say so::
     result[SelfieSegmentationLabel.SELFIE]   # float32 (H, W): probability of the person
 """
 
-import logging
-from dataclasses import is_dataclass
-from types import FunctionType
-from typing import get_type_hints
-
 from ._errors import (
     DownloadError,
     ErrorCode,
@@ -123,13 +118,23 @@ __all__ = [
     "unload",
 ]
 
-# A library does not write to stderr where nobody configured logging.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-# What users see in tracebacks, help() and pickles is where they import from, not where it stands.
-for _name in __all__:
-    if isinstance(_value := globals()[_name], (type, FunctionType)):
-        if is_dataclass(_value):  # its annotations are names of the file that it stands in
-            _value.__annotations__ = get_type_hints(_value)
-        _value.__module__ = __name__
-del _name, _value
+def _introduce() -> None:
+    """Once: what the package does to itself, with names that are none of its own."""
+    import logging
+    from dataclasses import is_dataclass
+    from types import FunctionType
+    from typing import get_type_hints
+
+    # A library does not write to stderr where nobody configured logging.
+    logging.getLogger(__name__).addHandler(logging.NullHandler())
+    # What users see in tracebacks, help() and pickles is where they import from, not where it is.
+    for name in __all__:
+        if isinstance(value := globals()[name], (type, FunctionType)):
+            if is_dataclass(value):  # its annotations are names of the file that it stands in
+                value.__annotations__ = get_type_hints(value)
+            value.__module__ = __name__
+
+
+_introduce()
+del _introduce

@@ -7,7 +7,8 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, TypeVar
+from functools import cache
+from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 
 import numpy as np
 
@@ -154,6 +155,7 @@ def shares(*sources: Callable[..., Any]) -> Callable[[T], T]:
             ]
             function: Any = target
             function.__signature__ = signature.replace(parameters=parameters)
+            function.__annotations__ = _annotations(function, signature, sources)
         if target.__doc__ is not None:  # it is, with python -OO
             described = {name: text for s in sources for name, text in _described(s.__doc__)}
             described.update(_described(target.__doc__))
@@ -162,6 +164,23 @@ def shares(*sources: Callable[..., Any]) -> Callable[[T], T]:
         return target
 
     return change
+
+
+def _annotations(
+    function: Any, signature: inspect.Signature, sources: Iterable[Callable[..., Any]]
+) -> dict[str, Any]:
+    """Of a function whose ``**keyword`` is the optional arguments of `sources`.
+
+    That one's own names a type that Python has from 3.11 on, and nobody could ask for the types.
+    """
+    keywords = {p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD}
+    own = {name: kind for name, kind in function.__annotations__.items() if name not in keywords}
+    classes = [source for source in sources if isinstance(source, type)]
+    return {name: kind for each in classes for name, kind in _fields_of(each).items()} | own
+
+
+#: The types of a class's fields, by name.
+_fields_of = cache(get_type_hints)
 
 
 _SECTION = re.compile(r"^(?:Args|Attributes):\n((?: {4}.*\n?|\n)*)", re.MULTILINE)

@@ -30,7 +30,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_module",),
     ("_one_call",),
     ("surface",),
-    ("programs",),
+    ("batch", "export", "serve"),
+    ("_cli",),
 )
 #: What is not in a folder of that name.
 _LAYERS = {
@@ -47,7 +48,10 @@ _LAYERS = {
     "": "surface",
     "resources": "surface",
 }
-_FOLDERS = {"_download", "_images", "_model", "_results", "_running", "_weights"}
+_FOLDERS = {
+    *("_download", "_images", "_model", "_results", "_running", "_weights"),
+    *("batch", "export", "serve", "_cli"),
+}
 #: Not private, in spite of the underscore: namedtuple's.
 _PUBLIC = {"_replace", "_fields", "_asdict", "_make"}
 
@@ -62,9 +66,9 @@ class Import:
 
 
 def layer_of(module: str) -> str:
-    """The layer that a module belongs to; what is new at the top is a program."""
+    """The layer that a module belongs to; what is new at the top stands above all others."""
     head = module.partition(".")[0]
-    return head if head in _FOLDERS else _LAYERS.get(head, "programs")
+    return head if head in _FOLDERS else _LAYERS.get(head, "_cli")
 
 
 def sources() -> dict[str, str]:
