@@ -6,19 +6,20 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from types import MappingProxyType
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from etseg._errors import EtsegError
+from etseg._module import ImageSegmentationModule
 from etseg._threads import get_num_threads
 
 from . import _problem, _urls
@@ -59,7 +60,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     service = _Service(settings or Settings())
     app = Starlette(
         routes=[
-            Route("/v1/segment", service.segment, methods=["POST"]),
+            Route("/v1/segment", _Segment(service), methods=["POST"]),
             Route("/v1/models", service.models),
             Route("/healthz", service.health),
             Route("/readyz", service.ready),
@@ -80,6 +81,18 @@ def create_app(settings: Settings | None = None) -> Starlette:
     return app
 
 
+class _Segment:
+    """``POST /v1/segment`` as ASGI: where the queue is full, nothing is made of a request."""
+
+    def __init__(self, service: _Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        answer = self._service.refusal(request) or await self._service.segment(request)
+        await answer(scope, receive, send)
+
+
 class _Service:
     """What the requests of an application share."""
 
@@ -94,31 +107,31 @@ class _Service:
                 "packed_weights": settings.packed_weights,
             },
         )
-        # One more than instances: it reads and decodes the next image meanwhile.
-        self._running = concurrency + 1
+        # One more where an instance has several cores: it decodes the next image meanwhile.
+        self._threads = concurrency + (concurrency < get_num_threads())
         self._metrics = Metrics()
         self._room = Room(settings.max_held_bytes or 0)
         self._admission: Admission | None = None
         self._fetching: Admission | None = None
-        self._threads: ThreadPoolExecutor | None = None
         self._reloading = asyncio.Lock()
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         """Models are there before the first request, and go after the last."""
+        waiting, deadline = self._settings.max_waiting, self._settings.deadline
         self._admission = Admission(
-            self._running, self._settings.max_waiting, self._settings.deadline
+            self._threads, waiting, deadline, "etseg.serve", self._metrics.count
         )
-        self._fetching = Admission(_FETCHES, self._settings.max_waiting, self._settings.deadline)
-        self._threads = ThreadPoolExecutor(self._running, thread_name_prefix="etseg.serve")
+        self._fetching = Admission(_FETCHES, waiting, deadline, "etseg.serve.url")
         async with self._reloading:
-            await self._on_thread(self._models.load)
+            await asyncio.to_thread(self._models.load)
         try:
             yield
         finally:
             # The server has waited for the requests that run.
             self._models.delete()
-            self._threads.shutdown(wait=True, cancel_futures=True)
+            self._fetching.close()
+            self._admission.close()
 
     async def reload(self) -> None:
         """Loads all models anew, from where they were; requests go on meanwhile.
@@ -129,6 +142,13 @@ class _Service:
         async with self._reloading:
             await asyncio.to_thread(self._models.load)
         logger.info("models loaded anew")
+
+    def refusal(self, request: Request) -> Response | None:
+        """The answer to a request that is not looked into: as many wait as may."""
+        if self._admission is None or (problem := self._admission.refusal) is None:
+            return None
+        self._say(problem.status, 0.0)
+        return _problem.of_problem(request, problem)
 
     async def segment(self, request: Request) -> Response:
         """``POST /v1/segment``."""
@@ -150,10 +170,19 @@ class _Service:
             status = _CLIENT_LEFT
             return Response(status_code=_CLIENT_LEFT)
         finally:
-            self._metrics.requests.labels(str(status)).inc()
-            took = (time.perf_counter() - start) * 1e3
-            shown = " ".join(f"{name}={ns / 1e6:.1f}" for name, ns in stages.items())
-            access.info("POST /v1/segment %d %.1f ms model=%s %s", status, took, model, shown)
+            self._say(status, time.perf_counter() - start, model, stages)
+
+    def _say(
+        self,
+        status: int,
+        seconds: float,
+        model: str = "-",
+        stages: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """To the log and to Prometheus."""
+        self._metrics.answered(status)
+        shown = " ".join(f"{name}={ns / 1e6:.1f}" for name, ns in stages.items())
+        access.info("POST /v1/segment %d %.1f ms model=%s %s", status, seconds * 1e3, model, shown)
 
     async def models(self, _request: Request) -> Response:
         """``GET /v1/models``."""
@@ -181,8 +210,7 @@ class _Service:
     async def _segmented(self, request: Request) -> tuple[Encoded, str]:
         if self._admission is None:
             raise ProblemError(503, "the service has not started: its lifespan was not run")
-        self._admission.look()
-        with self._room.share() as take:
+        with self._admission.place() as place, self._room.share() as take:
             settings, headers = self._settings, request.headers
             start = time.perf_counter_ns()
             body = await body_of(request, settings.max_body_bytes, settings.body_seconds, take)
@@ -194,42 +222,30 @@ class _Service:
             left = partial(_left, request)
             image = sent.image
             if sent.url is not None:
+                place.leave()  # others' turns are not for waiting for somebody's server
                 image = await self._fetched(sent.url, left)
                 take(len(image))
             there = time.perf_counter_ns()
-            async with self._counted_turn(left):
-                begin = time.perf_counter_ns()
-                encoded = await self._on_thread(partial(segment, name, module, image, wish))
+            begin, encoded = await place.work(partial(_timed, name, module, image, wish), left)
         stages = {"body": there - start, "wait": begin - there, **encoded.stages}
         return replace(encoded, stages=stages), name
 
     async def _fetched(self, url: str, left: Left) -> bytes:
-        """An image by URL. Others' turns are not for waiting for somebody's server."""
+        """An image by URL."""
         settings = self._settings
         if not settings.allow_urls:
             raise ProblemError(403, "this service takes no URLs; send the image itself")
         assert self._fetching is not None
-        async with self._fetching.turn(left):
-            read = partial(_urls.read, url, settings.max_body_bytes, settings.body_seconds)
-            return await asyncio.to_thread(read)
+        read = partial(_urls.read, url, settings.max_body_bytes, settings.body_seconds)
+        with self._fetching.place() as place:
+            return await place.work(read, left)
 
-    @asynccontextmanager
-    async def _counted_turn(self, left: Left) -> AsyncIterator[None]:
-        assert self._admission is not None
-        try:
-            async with self._admission.turn(left):
-                self._count()
-                yield
-        finally:
-            self._count()
 
-    async def _on_thread(self, work: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    def _count(self) -> None:
-        assert self._admission is not None
-        self._metrics.waiting.set(self._admission.waiting)
-        self._metrics.running.set(self._admission.running)
+def _timed(
+    name: str, module: ImageSegmentationModule, image: bytes, wish: Wish
+) -> tuple[int, Encoded]:
+    """:func:`segment`, and when it began."""
+    return time.perf_counter_ns(), segment(name, module, image, wish)
 
 
 async def _left(request: Request) -> None:

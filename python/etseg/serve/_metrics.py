@@ -22,33 +22,42 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.requests = Counter(
+        self._requests = Counter(
             "etseg_requests_total", "Requests, by status.", ["status"], registry=self._registry
         )
-        self.stages = Histogram(
+        self._stages = Histogram(
             "etseg_stage_seconds",
             "Time of each stage of a segmentation.",
             ["model", "stage"],
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self.waiting = Gauge(
+        self._waiting = Gauge(
             "etseg_waiting",
             "Requests that wait for their turn.",
             registry=self._registry,
             multiprocess_mode="livesum",
         )
-        self.running = Gauge(
+        self._running = Gauge(
             "etseg_running",
             "Requests that are being segmented.",
             registry=self._registry,
             multiprocess_mode="livesum",
         )
 
+    def answered(self, status: int) -> None:
+        """One more request, with this status."""
+        self._requests.labels(str(status)).inc()
+
     def observe(self, model: str, stages: Mapping[str, int]) -> None:
         """The stages of a segmentation, in nanoseconds."""
         for stage, nanoseconds in stages.items():
-            self.stages.labels(model, stage).observe(nanoseconds / 1e9)
+            self._stages.labels(model, stage).observe(nanoseconds / 1e9)
+
+    def count(self, running: int, waiting: int) -> None:
+        """How many there are now."""
+        self._running.set(running)
+        self._waiting.set(waiting)
 
     def text(self) -> bytes:
         """In Prometheus' format."""

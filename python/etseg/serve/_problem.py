@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -49,10 +50,20 @@ def response(
     return JSONResponse(content, status, headers, "application/problem+json")
 
 
-def of_problem(_request: Request, error: Exception) -> Response:
+def of_problem(request: Request, error: Exception) -> Response:
     """Of what this folder raises."""
     assert isinstance(error, ProblemError)
-    return response(error.status, error.detail, error.headers)
+    headers = dict(error.headers)
+    if "expect" in request.headers:
+        # It was to be told to send its body, and may now send it or another request.
+        headers["Connection"] = "close"
+    return _made(error.status, error.detail, tuple(headers.items()))
+
+
+@lru_cache(maxsize=64)
+def _made(status: int, detail: str, headers: tuple[tuple[str, str], ...]) -> Response:
+    """Under overload one is sent a thousand times a second."""
+    return response(status, detail, dict(headers))
 
 
 def of_etseg(_request: Request, error: Exception) -> Response:

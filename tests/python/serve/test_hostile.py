@@ -16,6 +16,7 @@ from hostile_requests import corpus, hostile_requests
 from servers import Served, served
 
 pytest.importorskip("uvicorn", reason='needs pip install "etseg[serve]"')
+pytest.importorskip("httptools")
 
 if not sys.platform.startswith("linux"):
     pytest.skip("needs /proc", allow_module_level=True)

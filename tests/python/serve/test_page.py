@@ -23,6 +23,7 @@ from servers import served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn", reason='needs pip install "etseg[serve]"')
+pytest.importorskip("httptools")
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
 

@@ -18,6 +18,7 @@ from programs import program
 from servers import ENDED, served
 
 pytest.importorskip("uvicorn", reason='needs pip install "etseg[serve]"')
+pytest.importorskip("httptools")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -8,9 +8,11 @@ import io
 import json
 import re
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from etseg.serve import Settings, _urls, _work, create_app
-from etseg.serve._admission import Admission, GoneError
+from etseg.serve._admission import Admission, GoneError, Left, _Job
 from etseg.serve._problem import ProblemError
 from http_server import Fault, Server
 from programs import program
@@ -302,29 +304,85 @@ def run(work: Callable[[], Any]) -> Any:
     return asyncio.run(asyncio.wait_for(work(), PATIENCE))
 
 
+@asynccontextmanager
+async def held_up(waiting: int = 9, deadline: float = PATIENCE) -> AsyncIterator[Held]:
+    held = Held(waiting, deadline)
+    while held.admission.running == 0:
+        await asyncio.sleep(0)
+    yield held
+    await held.end()
+
+
+class Held:
+    """Work that goes on until the test says so, on the only thread of an admission."""
+
+    def __init__(self, waiting: int, deadline: float) -> None:
+        self.admission = Admission(1, waiting, deadline, "test")
+        self._leave = threading.Event()
+        self.visitors = [asyncio.ensure_future(self.visit(self._work))]
+
+    def _work(self) -> str:
+        assert self._leave.wait(PATIENCE)
+        return "done"
+
+    async def visit(self, work: Callable[[], str], left: Left | None = None) -> str:
+        with self.admission.place() as place:
+            return await place.work(work, left or never)
+
+    async def another(self, work: Callable[[], str], left: Left | None = None) -> Any:
+        """A visitor, once he waits."""
+        before = self.admission.waiting
+        visitor = asyncio.ensure_future(self.visit(work, left))
+        while self.admission.waiting == before:
+            await asyncio.sleep(0)
+        return visitor
+
+    async def end(self) -> None:
+        self._leave.set()
+        for visitor in self.visitors:
+            assert await visitor == "done"
+        assert (self.admission.running, self.admission.waiting) == (0, 0)
+        self.admission.close()
+
+
 def test_no_more_than_the_queue_holds() -> None:
     async def work() -> None:
-        admission = Admission(running=1, waiting=1, deadline=PATIENCE)
-        leave, inside = asyncio.Event(), asyncio.Event()
+        async with held_up(waiting=1) as held:
+            assert held.admission.refusal is None
+            held.visitors.append(await held.another(lambda: "done"))
+            refusal = held.admission.refusal
+            assert refusal is not None
+            with pytest.raises(ProblemError, match="1 requests wait already") as refused:
+                await held.visit(lambda: "done")
+            assert refused.value.status == refusal.status == 503
+            assert int(refused.value.headers["Retry-After"]) >= 1
 
-        async def visit() -> None:
-            async with admission.turn(never):
-                inside.set()
-                await leave.wait()
+    run(work)
 
-        first = asyncio.ensure_future(visit())
-        await inside.wait()
-        second = asyncio.ensure_future(visit())
-        while admission.waiting == 0:
-            await asyncio.sleep(0)
-        with pytest.raises(ProblemError, match="1 requests wait already") as refused:
-            async with admission.turn(never):
-                pass
-        assert refused.value.status == 503
-        assert int(refused.value.headers["Retry-After"]) >= 1
-        leave.set()
-        await asyncio.gather(first, second)
-        assert (admission.running, admission.waiting) == (0, 0)
+
+def test_they_come_in_turn() -> None:
+    async def work() -> None:
+        order: list[int] = []
+
+        def comes(number: int) -> str:
+            order.append(number)
+            return "done"
+
+        async with held_up() as held:
+            for number in range(5):
+                held.visitors.append(await held.another(partial(comes, number)))
+        assert order == list(range(5))
+
+    run(work)
+
+
+def test_what_the_work_raises_is_raised() -> None:
+    async def work() -> None:
+        admission = Admission(1, 0, PATIENCE, "test")
+        with admission.place() as place, pytest.raises(ZeroDivisionError):
+            await place.work(lambda: 1 // 0, never)
+        assert admission.refusal is None  # the place is free again
+        admission.close()
 
     run(work)
 
@@ -332,18 +390,13 @@ def test_no_more_than_the_queue_holds() -> None:
 @pytest.mark.parametrize("how", ["deadline", "gone", "cancelled"])
 def test_one_that_leaves_the_queue_takes_no_place(how: str) -> None:
     async def work() -> None:
-        deadline = 0.001 if how == "deadline" else PATIENCE
-        admission = Admission(running=1, waiting=9, deadline=deadline)
         gone = asyncio.Event()
-        async with admission.turn(never):
 
-            async def visit() -> None:
-                async with admission.turn(gone.wait):
-                    pytest.fail("it is not its turn")
+        def computed() -> str:
+            raise AssertionError("it has left")
 
-            visitor = asyncio.ensure_future(visit())
-            while admission.waiting == 0:
-                await asyncio.sleep(0)
+        async with held_up(waiting=1, deadline=0.001 if how == "deadline" else PATIENCE) as held:
+            visitor = await held.another(computed, gone.wait)
             if how == "gone":
                 gone.set()
             elif how == "cancelled":
@@ -353,8 +406,44 @@ def test_one_that_leaves_the_queue_takes_no_place(how: str) -> None:
             }[how]  # fmt: skip
             with pytest.raises(error):
                 await visitor
-        async with admission.turn(never):  # the place is free again
-            assert (admission.running, admission.waiting) == (1, 0)
+            assert (held.admission.running, held.admission.waiting) == (1, 0)
+            assert held.admission.refusal is None
+
+    run(work)
+
+
+def test_what_was_withdrawn_holds_no_image() -> None:
+    """It stays in the queue of the threads until one of them passes it over."""
+
+    async def work() -> None:
+        image: set[int] = set()
+        kept = weakref.ref(image)
+        job = _Job(partial(len, image), asyncio.get_running_loop().create_future())
+        job.future = Future()
+        del image
+        job.withdraw(GoneError())
+        assert kept() is None
+
+    run(work)
+
+
+def test_a_place_is_kept_from_the_head_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose body comes at once is not sent away after it; whose body does not loses his place."""
+
+    async def work() -> None:
+        admission = Admission(1, 0, PATIENCE, "test")
+        with admission.place() as place:
+            assert admission.refusal is not None
+            assert await place.work(lambda: "done", never) == "done"
+        monkeypatch.setattr("etseg.serve._admission._KEPT", 0.0)
+        with admission.place() as slow:
+            while admission.refusal is not None:
+                await asyncio.sleep(0)
+            monkeypatch.setattr("etseg.serve._admission._KEPT", PATIENCE)
+            with admission.place(), pytest.raises(ProblemError, match="wait already"):
+                await slow.work(lambda: "done", never)
+            assert await slow.work(lambda: "done", never) == "done"
+        admission.close()
 
     run(work)
 
@@ -396,10 +485,11 @@ def test_a_client_that_left_while_it_waited_is_not_computed(
     async def work() -> None:
         async with app.router.lifespan_context(app):
             stays, leaves = asyncio.Event(), asyncio.Event()
-            running = [asyncio.ensure_future(request(stays)) for _ in range(2)]  # 1 instance + 1
-            await asyncio.to_thread(entered.wait, PATIENCE)
             service = app.state.service
-            while service._admission.running < 2:
+            threads = service._admission.threads
+            running = [asyncio.ensure_future(request(stays)) for _ in range(threads)]
+            await asyncio.to_thread(entered.wait, PATIENCE)
+            while service._admission.running < threads:
                 await asyncio.sleep(0)
             waits = asyncio.ensure_future(request(leaves))
             while service._admission.waiting < 1:
@@ -411,7 +501,7 @@ def test_a_client_that_left_while_it_waited_is_not_computed(
                 assert sent[0]["status"] == 200
 
     run(work)
-    assert len(computed) == 2
+    assert len(computed) == app.state.service._threads
 
 
 async def never() -> Any:
@@ -463,13 +553,18 @@ def test_no_body_is_read_where_the_queue_is_full() -> None:
     app = create_app(Settings(concurrency=1, max_waiting=0))
 
     async def work() -> None:
-        async with app.router.lifespan_context(app), AsyncExitStack() as full:
-            for _ in range(2):  # one instance, and the next image
-                await full.enter_async_context(app.state.service._admission.turn(never))
-            start, problem = await asked(app, never, content_length="100")
-            assert start["status"] == 503
-            assert b"retry-after" in dict(start["headers"])
-            assert "wait already" in problem["detail"]
+        async with app.router.lifespan_context(app):
+            with ExitStack() as full:
+                for _ in range(app.state.service._threads):
+                    full.enter_context(app.state.service._admission.place())
+                start, problem = await asked(app, never, content_length="100")
+                assert start["status"] == 503
+                assert b"retry-after" in dict(start["headers"])
+                assert b"connection" not in dict(start["headers"])
+                assert "wait already" in problem["detail"]
+                # It waits to be told to send its body, and may send another request instead.
+                start, _ = await asked(app, never, content_length="100", expect="100-continue")
+                assert dict(start["headers"])[b"connection"] == b"close"
 
     run(work)
 
