@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "errors.h"
 #include "etseg/runtime.h"
@@ -20,27 +19,25 @@ namespace {
 
 class Weights {
  public:
-  static std::unique_ptr<Weights> pack(const std::string& path, int instances) {
-    const InFlight in_flight;
-    auto packing = without_gil([&] { return pack_weights(path, instances); });
-    if (!packing.ok()) throw_as_python(packing.status());
-    return std::make_unique<Weights>(std::move(packing).value());
-  }
-
-  explicit Weights(std::unique_ptr<Packing> packing) : packing_(std::move(packing)) {}
+  Weights(const std::string& path, int instances) : packing_(make_packing(path, instances)) {}
   ~Weights() {
     free_without_gil([&] { packing_.reset(); });
   }
   Weights(const Weights&) = delete;
   Weights& operator=(const Weights&) = delete;
 
-  // Views of memory that is gone when this is.
-  py::list parts() const {
-    py::list views;
-    for (const Packing::Part& part : packing_->parts()) {
-      views.append(py::memoryview::from_memory(part.data, static_cast<py::ssize_t>(part.size)));
-    }
-    return views;
+  void pack() {
+    const InFlight in_flight;
+    const Status status = without_gil([&] { return packing_->pack(); });
+    if (!status.ok()) throw_as_python(status);
+  }
+
+  // A view of memory that is gone when this is, or None.
+  py::object next() {
+    const InFlight in_flight;
+    const Packing::Part part = without_gil([&] { return packing_->next(); });
+    if (part.data == nullptr) return py::none();
+    return py::memoryview::from_memory(part.data, static_cast<py::ssize_t>(part.size));
   }
 
   py::tuple file_identity() const { return identity(packing_->info().file); }
@@ -53,9 +50,10 @@ class Weights {
 
 void add_packing(py::module_& module) {
   py::class_<Weights>(module, "Packing")
-      .def(py::init(&Weights::pack), "path"_a, "instances"_a)
-      .def_property_readonly("file_identity", &Weights::file_identity)
-      .def("parts", &Weights::parts);
+      .def(py::init<const std::string&, int>(), "path"_a, "instances"_a)
+      .def("pack", &Weights::pack)
+      .def("next", &Weights::next)
+      .def_property_readonly("file_identity", &Weights::file_identity);
   module.def("can_share_weights", &can_share_weights);
 }
 

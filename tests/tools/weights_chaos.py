@@ -6,7 +6,7 @@ A kill: one to four processes load a program whose packed weights are not there;
 (-9) before a line of etseg/_weights of its own, chosen at random, or comes to its end. Afterwards a
 process loads the program, and its results are compared with those without files.
 
-A damage: bytes of header, index or weights are flipped, the file is cut off or exchanged for
+A damage: bytes of footer, index or weights are flipped, the file is cut off or exchanged for
 another program's, with its times set back. Again a process loads the program.
 
 Prints how many of each there were, and what was wrong; exit code 1 if anything was. Loads happen in
@@ -168,7 +168,7 @@ class Campaign:
                 shutil.rmtree(folder)
                 shutil.copytree(whole, folder)
                 entry = next(e for e in entries() if e.name.startswith(self.path.stem + "-"))
-                kind = (*("header", "index", "weights") * 3, "cut", "exchanged")[number % 11]
+                kind = (*("footer", "index", "weights") * 3, "cut", "exchanged")[number % 11]
                 self._damage(entry, kind)
                 self.check(f"{kind}, damage {number}")
 
@@ -182,7 +182,9 @@ class Campaign:
         elif kind == "cut":
             os.truncate(packed, self.random.randrange(before.st_size))
         else:
-            places = {"header": (0, 32), "index": (32, 128), "weights": (128, before.st_size)}
+            end = before.st_size
+            places = {"weights": (0, end - 384), "index": (end - 384, end - 32)}
+            places["footer"] = (end - 32, end)
             with packed.open("r+b") as file:
                 for _ in range(self.random.randint(1, 8)):
                     file.seek(self.random.randrange(*places[kind]))

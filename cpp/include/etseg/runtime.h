@@ -33,7 +33,7 @@ namespace etseg {
 // its own payload). Check a SHA-256 before loading what came from elsewhere.
 inline constexpr int kMaxInstances = 256;
 
-// With `packed_weights`, the descriptor of a file that pack_weights() described for this program
+// With `packed_weights`, the descriptor of a file that a Packing described for this program
 // and number of instances, the instances have their packed weights there: mapped, and in memory
 // once for all who map the file. Results are the same, bit for bit. The descriptor stays the
 // caller's. Where the weights do not fit the program, the instances pack their own
@@ -50,17 +50,21 @@ class Packing {
  public:
   struct Part {
     const void* data;
-    std::size_t size;
+    std::size_t size;  // a multiple of 64
   };
   virtual ~Packing() = default;
-  // The bytes of the file, one part after the other; they live as long as this. None where there is
-  // nothing to share.
-  virtual const std::vector<Part>& parts() const = 0;
+  // Once. As load_models(), with its errors, for one instance.
+  virtual Status pack() = 0;
+  // The next bytes of the file, while pack() runs on another thread or afterwards: waits for them.
+  // Null data once there are no more, which means nothing unless pack() has succeeded. None at all
+  // where there is nothing to share. They live as long as this.
+  virtual Part next() = 0;
+  // Of the program, once pack() succeeded.
   virtual const ModelInfo& info() const = 0;
 };
 
-// As load_models(), with its errors, for one instance of `instances`.
-Result<std::unique_ptr<Packing>> pack_weights(const std::string& path, int instances);
+// Of one of `instances` that load_models() would make.
+std::unique_ptr<Packing> make_packing(const std::string& path, int instances);
 
 // Whether packed weights can be shared by this build: else there is never anything to share.
 bool can_share_weights();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "etseg/runtime.h"
+#include "runtime/load_models.h"
 #include "runtime/model.h"
 #include "runtime/packing.h"
 #include "runtime/pool.h"
@@ -19,8 +20,11 @@ Status check_count(int instances) {
                                        "; expected 1 to " + std::to_string(kMaxInstances)};
 }
 
-// Several run on their callers' threads alone.
+}  // namespace
+
 Status prepare_runtime(int instances) {
+  ETSEG_RETURN_IF_ERROR(check_runtime_process());
+  ETSEG_RETURN_IF_ERROR(check_count(instances));
   start_runtime();
   own_runtime();
   return instances == 1 ? start_pool() : Status();
@@ -28,12 +32,8 @@ Status prepare_runtime(int instances) {
 
 Threads threads_of(int instances) { return instances == 1 ? Threads::kPool : Threads::kCaller; }
 
-}  // namespace
-
 Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path, int instances,
                                                         int packed_weights) {
-  ETSEG_RETURN_IF_ERROR(check_runtime_process());
-  ETSEG_RETURN_IF_ERROR(check_count(instances));
   ETSEG_RETURN_IF_ERROR(prepare_runtime(instances));
   const std::string doing = "cannot load '" + path + "'";
   try {
@@ -59,17 +59,8 @@ Result<std::vector<std::unique_ptr<Model>>> load_models(const std::string& path,
   }
 }
 
-Result<std::unique_ptr<Packing>> pack_weights(const std::string& path, int instances) {
-  ETSEG_RETURN_IF_ERROR(check_runtime_process());
-  ETSEG_RETURN_IF_ERROR(check_count(instances));
-  ETSEG_RETURN_IF_ERROR(prepare_runtime(instances));
-  try {
-    auto packing = std::make_unique<ProgramPacking>();
-    ETSEG_RETURN_IF_ERROR(packing->load(path, threads_of(instances)));
-    return std::unique_ptr<Packing>(std::move(packing));
-  } catch (const std::bad_alloc&) {
-    return Status(Code::kOutOfMemory, "cannot pack '" + path + "': out of memory");
-  }
+std::unique_ptr<Packing> make_packing(const std::string& path, int instances) {
+  return std::make_unique<ProgramPacking>(path, instances);
 }
 
 bool can_share_weights() { return WeightsCache::is_possible(); }

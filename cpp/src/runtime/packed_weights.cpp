@@ -46,19 +46,24 @@ PackedWeights::~PackedWeights() {
 
 Status PackedWeights::read() {
   const auto size = static_cast<std::uint64_t>(file_.st_size);
-  PackedHeader header = {};
-  if (::pread(descriptor_, &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header) ||
-      std::memcmp(header.magic, kPackedMagic, sizeof kPackedMagic) != 0 ||
-      header.file_size != size || header.entries > size / sizeof(PackedEntry) ||
-      header.unread > size / sizeof(PackedEntry)) {
+  const auto read_at = [this](std::uint64_t offset, void* to, std::size_t bytes) {
+    return ::pread(descriptor_, to, bytes, static_cast<off_t>(offset)) ==
+           static_cast<ssize_t>(bytes);
+  };
+  PackedFooter footer = {};
+  if (size < sizeof footer || !read_at(size - sizeof footer, &footer, sizeof footer) ||
+      std::memcmp(footer.magic, kPackedMagic, sizeof kPackedMagic) != 0 ||
+      footer.file_size != size || footer.entries > size / sizeof(PackedEntry) ||
+      footer.unread > size / sizeof(PackedEntry)) {
     return damaged();
   }
-  std::vector<PackedEntry> index(header.entries + header.unread);
-  const std::size_t bytes = index.size() * sizeof(PackedEntry);
-  if (::pread(descriptor_, index.data(), bytes, sizeof header) != static_cast<ssize_t>(bytes)) {
+  std::vector<PackedEntry> index(footer.entries + footer.unread);
+  const std::size_t index_size = packed_index_size(index.size());
+  if (index_size > size ||
+      !read_at(size - index_size, index.data(), index.size() * sizeof(PackedEntry))) {
     return damaged();
   }
-  for (std::size_t i = 0; i < header.entries; ++i) {
+  for (std::size_t i = 0; i < footer.entries; ++i) {
     const PackedEntry& entry = index[i];
     if (entry.offset > size || entry.size > size - entry.offset ||
         entry.offset % kPackedAlignment != 0) {
@@ -66,7 +71,7 @@ Status PackedWeights::read() {
     }
     entries_.push_back(entry);
   }
-  for (std::size_t i = header.entries; i < index.size(); ++i) {
+  for (std::size_t i = footer.entries; i < index.size(); ++i) {
     unread_.emplace_back(index[i].offset, index[i].size);
   }
   void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor_, 0);

@@ -1,10 +1,10 @@
 // A file of packed weights, mapped: one copy for all instances and processes.
 //
-//   header    of PackedHeader
+//   data      of the entries, each on a cache line, and after the last what kernels read too far
 //   entries   of PackedEntry, in the order in which XNNPACK asks for them
 //   unread    of PackedEntry, of which offset and size: segments of the program that nobody reads
 //             where the entries are used
-//   data      of the entries, each on a cache line
+//   footer    of PackedFooter, at the very end: what is packed first can be written at once
 //
 // In the byte order of the machine. Whoever opens it has compared its checksum: here its numbers
 // are only kept from leading out of it.
@@ -37,13 +37,20 @@ struct PackedEntry {
   }
 };
 
-struct PackedHeader {
-  char magic[8];
+struct PackedFooter {
   std::uint64_t file_size;
   std::uint64_t entries;
   std::uint64_t unread;
+  char magic[8];
 };
-inline constexpr char kPackedMagic[8] = {'e', 't', 's', 'e', 'g', 'p', 'w', '1'};
+// Another layout takes another number, here and in the key of files (python/etseg/_weights/key.py).
+inline constexpr char kPackedMagic[8] = {'e', 't', 's', 'e', 'g', 'p', 'w', '2'};
+
+// Of entries, unread and footer, so many of the first two together: from a cache line to the end.
+constexpr std::size_t packed_index_size(std::size_t count) {
+  const std::size_t size = count * sizeof(PackedEntry) + sizeof(PackedFooter);
+  return (size + kPackedAlignment - 1) / kPackedAlignment * kPackedAlignment;
+}
 
 // Immutable, and so thread-safe.
 class PackedWeights {

@@ -1,9 +1,12 @@
 #include "runtime/packing.h"
 
 #include <cstring>
+#include <memory>
+#include <new>
 
+#include "runtime/load_models.h"
+#include "runtime/packed_weights.h"
 #include "runtime/pool.h"
-#include "runtime/weights_cache.h"
 
 namespace etseg {
 namespace {
@@ -34,49 +37,66 @@ std::vector<PackedEntry> unread_segments(const ProgramFile& file,
 
 }  // namespace
 
-Status ProgramPacking::load(const std::string& path, Threads threads) {
-  ETSEG_RETURN_IF_ERROR(program_.load(path));
+Status ProgramPacking::pack() {
+  Status status;
+  try {
+    status = load();
+    if (status.ok() && !entries_.empty()) add_index();
+  } catch (const std::bad_alloc&) {
+    status = {Code::kOutOfMemory, "cannot pack '" + path_ + "': out of memory"};
+  }
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
+  return status;
+}
+
+Status ProgramPacking::load() {
+  ETSEG_RETURN_IF_ERROR(prepare_runtime(instances_));
+  ETSEG_RETURN_IF_ERROR(program_.load(path_));
+  const Threads threads = threads_of(instances_);
   const WithoutPool without_pool(threads == Threads::kCaller);
   const ProgramFile::KeepSegments keep(program_.file());
-  ETSEG_RETURN_IF_ERROR(instance_.load(program_, threads, "cannot load '" + path + "'",
-                                       std::make_unique<WeightsCache>(program_.file(), nullptr)));
-  lay_out();
+  auto cache = std::make_unique<WeightsCache>(
+      program_.file(), [this](const WeightsCache::Made& made) { add(made); });
+  ETSEG_RETURN_IF_ERROR(
+      instance_.load(program_, threads, "cannot load '" + path_ + "'", std::move(cache)));
+  unread_ = unread_segments(program_.file(), instance_.weights().made());
   return {};
 }
 
-void ProgramPacking::lay_out() {
-  const std::vector<WeightsCache::Made>& made = instance_.weights().made();
-  if (made.empty()) return;
-  std::vector<PackedEntry> entries;
-  for (const WeightsCache::Made& one : made) entries.push_back(one.entry);
-  const std::vector<PackedEntry> unread = unread_segments(program_.file(), made);
+void ProgramPacking::add(const WeightsCache::Made& made) {
+  entries_.push_back(made.entry);
+  entries_.back().offset = written_;
+  put({made.data, aligned(made.entry.size)});  // zeros, in the buffer too
+}
 
-  PackedHeader header = {};
-  std::memcpy(header.magic, kPackedMagic, sizeof kPackedMagic);
-  header.entries = entries.size();
-  header.unread = unread.size();
-  const std::size_t bytes = (entries.size() + unread.size()) * sizeof(PackedEntry);
-  index_.resize(aligned(sizeof header + bytes));
+void ProgramPacking::add_index() {
+  put({kMargin, sizeof kMargin});
+  const std::size_t count = entries_.size() + unread_.size();
+  index_.resize(packed_index_size(count));
+  PackedFooter footer = {written_ + index_.size(), entries_.size(), unread_.size(), {}};
+  std::memcpy(footer.magic, kPackedMagic, sizeof kPackedMagic);
+  entries_.insert(entries_.end(), unread_.begin(), unread_.end());
+  std::memcpy(index_.data(), entries_.data(), count * sizeof(PackedEntry));
+  std::memcpy(index_.data() + index_.size() - sizeof footer, &footer, sizeof footer);
+  put({index_.data(), index_.size()});
+}
 
-  std::size_t offset = index_.size();
-  parts_.push_back({index_.data(), index_.size()});
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    entries[i].offset = offset;
-    const std::size_t size = aligned(entries[i].size);  // zeros, in the buffer too
-    parts_.push_back({made[i].data, size});
-    offset += size;
-  }
-  parts_.push_back({kMargin, sizeof kMargin});
-  header.file_size = offset + sizeof kMargin;
+void ProgramPacking::put(Part part) {
+  const std::lock_guard lock(mutex_);
+  ready_.push_back(part);
+  written_ += part.size;
+  changed_.notify_all();
+}
 
-  char* at = index_.data();
-  const auto put = [&](const void* from, std::size_t size) {
-    if (size > 0) std::memcpy(at, from, size);
-    at += size;
-  };
-  put(&header, sizeof header);
-  put(entries.data(), entries.size() * sizeof(PackedEntry));
-  put(unread.data(), unread.size() * sizeof(PackedEntry));
+Packing::Part ProgramPacking::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !ready_.empty() || ended_; });
+  if (ready_.empty()) return {nullptr, 0};
+  const Part part = ready_.front();
+  ready_.pop_front();
+  return part;
 }
 
 }  // namespace etseg

@@ -1,31 +1,47 @@
 // A program's weights, packed by an instance of its own, as the bytes of a file (packed_weights.h).
 #pragma once
 
-#include <memory>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "etseg/runtime.h"
 #include "runtime/instance.h"
 #include "runtime/program.h"
+#include "runtime/weights_cache.h"
 
 namespace etseg {
 
 class ProgramPacking final : public Packing {
  public:
-  // Once, at first. The errors of load_models().
-  Status load(const std::string& path, Threads threads);
+  ProgramPacking(std::string path, int instances) : path_(std::move(path)), instances_(instances) {}
 
-  const std::vector<Part>& parts() const override { return parts_; }
+  Status pack() override;
+  Part next() override;
   const ModelInfo& info() const override { return program_.info(); }
 
  private:
-  void lay_out();
+  Status load();
+  void add(const WeightsCache::Made& made);
+  void add_index();
+  void put(Part part);
 
+  const std::string path_;
+  const int instances_;
   LoadedProgram program_;
   LoadedInstance instance_;
-  std::vector<char> index_;  // header, entries and unread, as in the file
-  std::vector<Part> parts_;
+  std::vector<PackedEntry> entries_, unread_;
+  std::uint64_t written_ = 0;  // bytes of all parts
+  std::vector<char> index_;    // entries, unread and footer, as in the file
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Part> ready_;  // guarded
+  bool ended_ = false;      // guarded: no part comes any more
 };
 
 }  // namespace etseg

@@ -17,9 +17,17 @@ thread_local xnn_weights_cache_provider* current = nullptr;
 }  // namespace
 
 WeightsCache::WeightsCache(const ProgramFile& program, std::shared_ptr<const PackedWeights> packed)
+    : WeightsCache(program, std::move(packed), nullptr) {}
+
+WeightsCache::WeightsCache(const ProgramFile& program, std::function<void(const Made&)> tell)
+    : WeightsCache(program, nullptr, std::move(tell)) {}
+
+WeightsCache::WeightsCache(const ProgramFile& program, std::shared_ptr<const PackedWeights> packed,
+                           std::function<void(const Made&)> tell)
     : program_(program),
       packed_(std::move(packed)),
-      known_(packed_ ? packed_->entries() : std::vector<PackedEntry>()) {
+      known_(packed_ ? packed_->entries() : std::vector<PackedEntry>()),
+      tell_(std::move(tell)) {
   using Key = xnn_weights_cache_look_up_key;
   static constexpr auto self = [](void* context) -> WeightsCache& {
     return *static_cast<WeightsCache*>(context);
@@ -60,10 +68,10 @@ std::size_t WeightsCache::look_up(const xnn_weights_cache_look_up_key& key) {
 }
 
 void* WeightsCache::reserve(std::size_t size) {
-  AlignedBuffer buffer = make_aligned_buffer(size);
-  if (!buffer) return nullptr;
+  Pages pages(size);
+  if (pages.get() == nullptr) return nullptr;
   try {
-    buffers_.push_back(std::move(buffer));
+    buffers_.push_back(std::move(pages));
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -84,6 +92,7 @@ std::size_t WeightsCache::insert(const xnn_weights_cache_look_up_key& key, const
   }
   try {
     made_.push_back({entry, packed, was_looked_up});
+    if (tell_) tell_(made_.back());
   } catch (const std::bad_alloc&) {
     return kNone;
   }

@@ -9,11 +9,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
-#include "aligned_buffer.h"
 #include "runtime/packed_weights.h"
+#include "runtime/pages.h"
 #include "runtime/program_file.h"
 #include "runtime/xnnpack.h"
 
@@ -22,8 +23,17 @@ namespace etseg {
 // One thread at a time. Must outlive the method that was loaded with it.
 class WeightsCache {
  public:
-  // Takes the weights from `packed`, or packs and records them where there are none.
+  // What was packed; of the numbers of an entry, its offset is not set.
+  struct Made {
+    PackedEntry entry;
+    const void* data;
+    bool was_looked_up;  // else it is packed at each load
+  };
+
+  // Takes the weights from `packed`; packs where there are none, or others.
   WeightsCache(const ProgramFile& program, std::shared_ptr<const PackedWeights> packed);
+  // Packs, and tells of each as soon as it is done. May throw std::bad_alloc.
+  WeightsCache(const ProgramFile& program, std::function<void(const Made&)> tell);
   WeightsCache(const WeightsCache&) = delete;
   WeightsCache& operator=(const WeightsCache&) = delete;
 
@@ -39,18 +49,15 @@ class WeightsCache {
   // Whether XNNPACK asked for exactly what the packed weights have.
   bool fits() const { return next_ == known_.size() && made_.empty(); }
 
-  // What was packed, in order; of the numbers of an entry, its offset is not set.
-  struct Made {
-    PackedEntry entry;
-    const void* data;
-    bool was_looked_up;  // else it is packed at each load
-  };
+  // In order.
   const std::vector<Made>& made() const { return made_; }
 
   // Whether this build can put itself between the runtime and XNNPACK.
   static bool is_possible();
 
  private:
+  WeightsCache(const ProgramFile& program, std::shared_ptr<const PackedWeights> packed,
+               std::function<void(const Made&)> tell);
   std::size_t look_up(const xnn_weights_cache_look_up_key& key);
   void* reserve(std::size_t size);
   std::size_t insert(const xnn_weights_cache_look_up_key& key, const void* packed,
@@ -62,9 +69,10 @@ class WeightsCache {
   const ProgramFile& program_;
   const std::shared_ptr<const PackedWeights> packed_;
   const std::vector<PackedEntry> known_;
+  const std::function<void(const Made&)> tell_;
   std::size_t next_ = 0;  // of known_
   std::vector<Made> made_;
-  std::vector<AlignedBuffer> buffers_;
+  std::vector<Pages> buffers_;
   bool missed_ = false;  // what was looked up last
   bool loading_ = false;
   xnn_weights_cache_provider provider_;

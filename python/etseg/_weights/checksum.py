@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 #: All blocks but the last have this size, in bytes.
 BLOCK = 8 << 20
-_PIECE = 1 << 20  # stays in the caches
+_PIECE = 1 << 18  # stays in the caches
 _MOST_THREADS = 4
 
 

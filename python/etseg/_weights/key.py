@@ -19,9 +19,13 @@ _TELLING = re.compile(
 )
 
 
+#: Of the file (cpp/src/runtime/packed_weights.h).
+_LAYOUT = "2"
+
+
 def key_of(program_sha256: str, instances: int) -> str:
     """In hexadecimal: of a program, the runtime, this machine's CPUs, and how instances run."""
-    parts = [program_sha256, *_runtime(), *cpus(), "pool" if instances == 1 else "caller"]
+    parts = [_LAYOUT, program_sha256, *_runtime(), *cpus(), "pool" if instances == 1 else "caller"]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 

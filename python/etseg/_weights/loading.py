@@ -16,6 +16,7 @@ from . import places, programs
 from .checking import UnusableError, note_nothing, open_checked
 from .entries import Entry, make_room, might_be_there
 from .key import key_of
+from .packing import Packing
 from .places import CannotShareError, NothingToShareError
 
 _log = logging.getLogger("etseg")
@@ -50,23 +51,18 @@ def load(path: Path, instances: int) -> _native.Model:
 
 def _load_sharing(path: Path, instances: int) -> _native.Model:
     folder = places.prepared()
-    program = programs.remembered(path, folder / "programs")
-    packing = None
-    if program is None and might_be_there(path):
-        program = programs.compute(path, folder / "programs")
-    elif program is None:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(1) as pool:  # one core reads and hashes, the other packs
-            computed = pool.submit(programs.compute, path, folder / "programs")
-            packing = _native.Packing(os.fsencode(path), instances)
-        program = computed.result()
-    if program is None:
-        raise CannotShareError(f"{str(path)!r} was changed while it was read")
-    entry = Entry.of(folder, path, key_of(program.sha256, instances))
-    if (descriptor := _open(entry)) is None:
-        descriptor = _make(entry, path, instances, program, packing)
-    del packing  # as much memory as the model
+    records = folder / "programs"
+    program = programs.remembered(path, records)
+    with Packing(path, instances) as packing:
+        if program is None:
+            if not might_be_there(path):
+                packing.start()  # for this, and while this thread reads and hashes
+            program = programs.compute(path, records)
+        if program is None:
+            raise CannotShareError(f"{str(path)!r} was changed while it was read")
+        entry = Entry.of(folder, path, key_of(program.sha256, instances))
+        if (descriptor := _open(entry)) is None:
+            descriptor = _make(entry, packing, program)
     try:
         model = _native.Model(os.fsencode(path), instances, descriptor)
     finally:
@@ -81,13 +77,7 @@ def _load_sharing(path: Path, instances: int) -> _native.Model:
     return model
 
 
-def _make(
-    entry: Entry,
-    path: Path,
-    instances: int,
-    program: programs.Program,
-    packing: _native.Packing | None,
-) -> int:
+def _make(entry: Entry, packing: Packing, program: programs.Program) -> int:
     """The descriptor of weights that this process has written, or another meanwhile."""
     import filelock
 
@@ -103,16 +93,10 @@ def _make(
     try:
         if (descriptor := _open(entry, logging.DEBUG)) is not None:
             return descriptor
-        if packing is None:
-            packing = _native.Packing(os.fsencode(path), instances)
-        if packing.file_identity != program.identity:
-            raise CannotShareError(f"{str(path)!r} was replaced while it was loaded")
-        parts = packing.parts()
-        if not parts:
-            why = f"{path.name!r} has no weights that XNNPACK packs"
+        if not write(entry, packing.parts(program.identity)):
+            why = f"{packing.path.name!r} has no weights that XNNPACK packs"
             note_nothing(entry, why)
             raise NothingToShareError(why)
-        write(entry, parts)
         make_room(entry)
         descriptor = open_checked(entry)
         if descriptor is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from .identity import identity_of, wait_for_the_next_time
 _READ_ONLY = 0o400
 
 
-def write(entry: Entry, parts: Sequence[memoryview]) -> None:
-    """Makes the file. The caller holds the lock.
+def write(entry: Entry, parts: Iterator[memoryview]) -> bool:
+    """Makes the file; False if there are no parts. The caller holds the lock.
 
     The record comes last, and without one nothing is mapped. The file has its name before, as that
     gives it another time.
@@ -27,14 +28,18 @@ def write(entry: Entry, parts: Sequence[memoryview]) -> None:
     Raises:
         UnusableError: what was written is not what can be read.
         OSError: there is no room, or no permission.
+        Whatever the parts raise: then they are not whole.
     """
+    first = next(parts, None)
+    if first is None:
+        return False
     for path in (entry.record, entry.new):  # the latter of a process that was killed
         with suppress(FileNotFoundError):
             path.unlink()
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(entry.new, flags, _READ_ONLY)
     try:
-        sha256 = _write_and_read(descriptor, parts)
+        sha256 = _write_and_read(descriptor, chain((first,), parts))
         entry.new.replace(entry.packed)
         identity = identity_of(os.fstat(descriptor))
         wait_for_the_next_time(identity)
@@ -46,6 +51,7 @@ def write(entry: Entry, parts: Sequence[memoryview]) -> None:
         raise
     finally:
         os.close(descriptor)
+    return True
 
 
 def _write_and_read(descriptor: int, parts: Iterable[memoryview]) -> str:
@@ -79,7 +85,7 @@ def _compared(read: Iterable[memoryview], block: list[memoryview]) -> Iterator[m
         while at < len(piece):
             expected = rest.pop() if rest else piece[:0]
             count = min(len(expected), len(piece) - at)
-            if not count or not np.array_equal(piece[at : at + count], expected[:count]):
+            if not count or not _equal(piece[at : at + count], expected[:count]):
                 raise _not_what_was_written()
             if count < len(expected):
                 rest.append(expected[count:])
@@ -87,6 +93,11 @@ def _compared(read: Iterable[memoryview], block: list[memoryview]) -> Iterator[m
         yield piece
     if rest:
         raise _not_what_was_written()
+
+
+def _equal(one: memoryview, other: memoryview) -> bool:
+    kind = np.uint64 if len(one) % 8 == 0 else np.uint8  # several times as fast as bytes
+    return np.array_equal(np.frombuffer(one, kind), np.frombuffer(other, kind))
 
 
 def _not_what_was_written() -> UnusableError:

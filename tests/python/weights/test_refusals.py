@@ -8,6 +8,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import filelock
@@ -39,9 +40,9 @@ def _write(path: Path, at: int, data: bytes) -> None:
 
 
 DAMAGES: dict[str, tuple[Callable[[Entry], object], str]] = {
-    "header": (lambda e: _write(e.packed, 9, b"\xff"), "its checksum is wrong"),
-    "index": (lambda e: _write(e.packed, 40, b"\xff" * 8), "its checksum is wrong"),
-    "weights": (lambda e: _write(e.packed, (e.size() or 0) - 300, b"\x7f"), "checksum is wrong"),
+    "footer": (lambda e: _write(e.packed, (e.size() or 0) - 32, b"\xff"), "its checksum is wrong"),
+    "index": (lambda e: _write(e.packed, (e.size() or 0) - 90, b"\xff"), "its checksum is wrong"),
+    "weights": (lambda e: _write(e.packed, 9, b"\x7f"), "its checksum is wrong"),
     "truncated": (lambda e: os.truncate(e.packed, 200), "of another size"),
     "longer": (lambda e: _write(e.packed, e.size() or 0, b"\0"), "of another size"),
     "others may write": (lambda e: e.packed.chmod(0o466), "others may write it"),
@@ -165,6 +166,21 @@ def test_a_network_file_system(
     assert "is on a network file system (nfs4)" in told(caplog)[0]
 
 
+def test_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    expected = plain(PATH)
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", refused)
+    with module_of(PATH) as module:
+        assert same(maps_of(module), expected)
+        assert mapped() == set()
+    assert "can't start new thread" in told(caplog)[0]
+    assert entries() == []
+
+
 def test_another_process_that_never_comes_to_an_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -187,12 +203,12 @@ def test_who_waits_maps_what_the_other_has_made(monkeypatch: pytest.MonkeyPatch)
     writing, waiting, written = threading.Event(), threading.Event(), 0
     write = making.write
 
-    def slow(*arguments: object) -> None:
+    def slow(*arguments: object) -> bool:
         nonlocal written
         written += 1
         writing.set()
         assert waiting.wait(60)
-        write(*arguments)  # type: ignore[arg-type]
+        return write(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(making, "write", slow)
     first = threading.Thread(target=lambda: module_of(PATH).delete())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,30 @@ def test_a_constant_that_is_packed_and_read_as_it_is() -> None:
     with module_of(path, "memory") as first, module_of(path) as second, module_of(path) as third:
         for module in (first, second, third):
             assert same(maps_of(module), expected)
+
+
+def test_parts_are_handed_out_while_others_are_packed() -> None:
+    """The same ones, whether somebody waits for them from the start or asks afterwards."""
+    early, late = (_native.Packing(os.fsencode(SELFIE), 1) for _ in range(2))
+    waited: list[bytes] = []
+    waiting = threading.Thread(
+        target=lambda: waited.extend(bytes(part) for part in iter(early.next, None))
+    )
+    waiting.start()
+    early.pack()
+    waiting.join()
+    late.pack()
+    assert waited == [bytes(part) for part in iter(late.next, None)]
+    assert len(waited) > 2
+    assert all(len(part) % 64 == 0 for part in waited)
+    assert late.next() is None
+
+
+def test_packing_that_fails_has_an_end(tmp_path: Path) -> None:
+    packing = _native.Packing(os.fsencode(tmp_path / "none.pte"), 1)
+    with pytest.raises(etseg.EtsegError):
+        packing.pack()
+    assert packing.next() is None
 
 
 def test_the_file_is_made_once_and_does_not_grow() -> None:
