@@ -43,7 +43,7 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_in_temp = True  # it needs nothing that lies beside it
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 300
 
 # -- API
 autodoc_member_order = "bysource"

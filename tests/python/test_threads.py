@@ -71,15 +71,19 @@ def counting() -> Iterator[Callable[[], int]]:
 
 
 def progress_of(count: Callable[[], int], call: Callable[[], object]) -> int:
-    """By how much the count grows during the best of some calls."""
-    best = 0
-    for _ in range(50):
-        before = count()
-        call()
-        best = max(best, count() - before)
-        if best >= 10:
-            break
-    return best
+    """By how much the count grows during a call."""
+    before = count()
+    call()
+    return count() - before
+
+
+def goes_on(count: Callable[[], int], call: Callable[[], object]) -> bool:
+    """Whether it grows during a call. The system need not let the counter run at the first one."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if progress_of(count, call) >= 10:
+            return True
+    return False
 
 
 def test_the_gil_is_free_during_native_work(
@@ -87,10 +91,11 @@ def test_the_gil_is_free_during_native_work(
 ) -> None:
     image = photo_of_size(1080, 1920)
     with counting() as count:
-        assert progress_of(count, lambda: sum(range(100_000))) == 0  # this one keeps it
-        assert progress_of(count, lambda: selfie.forward(image, ["SELFIE"], resize=True)) >= 10
+        for _ in range(50):
+            assert progress_of(count, lambda: sum(range(100_000))) == 0  # this one keeps it
+        assert goes_on(count, lambda: selfie.forward(image, ["SELFIE"], resize=True))
         path = str(program("logits_c300").resolve())
-        assert progress_of(count, lambda: [_native.Model(path, 1) for _ in range(50)]) >= 10
+        assert goes_on(count, lambda: [_native.Model(path, 1) for _ in range(50)])
 
 
 def test_load_and_delete_while_others_forward(

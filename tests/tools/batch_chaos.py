@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +131,17 @@ class Trouble:
 
 
 def _kill_a_worker() -> int:
-    """One of those that hold a model, by SIGKILL."""
-    found = subprocess.run(
-        ["pgrep", "-f", "ray::MapWorker"], capture_output=True, text=True, check=True
-    )
-    pid = random.choice([int(pid) for pid in found.stdout.split()])
-    os.kill(pid, signal.SIGKILL)
-    return pid
+    """One of those that hold a model, by SIGKILL. Waits for one, should all be about to start."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        found = subprocess.run(["pgrep", "-f", "ray::MapWorker"], capture_output=True, text=True)
+        pids = [int(pid) for pid in found.stdout.split()]
+        with suppress(IndexError, ProcessLookupError):  # there was none, or it has just ended
+            pid = random.choice(pids)
+            os.kill(pid, signal.SIGKILL)
+            return pid
+        time.sleep(0.1)
+    raise AssertionError("no worker in 120 s")
 
 
 def with_trouble(inputs: str, output: str, rows_per_part: int, count: int) -> batch.Report:

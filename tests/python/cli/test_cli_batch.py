@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -417,18 +416,15 @@ def test_ctrl_c_before_the_first_photo(tmp_path: Path) -> None:
 def test_ctrl_c_does_not_wait_for_a_download(others: list[str], tmp_path: Path) -> None:
     """Of a photo whose server has gone quiet: it would be tried again and again."""
     picture(tmp_path / "a.png")
-    out = tmp_path / "out" / "a.png"
     hold = threading.Event()
-
-    def is_stuck() -> bool:
-        told = not others or (out.exists() and time.time() - out.stat().st_mtime > 0.5)
-        return told and bool(server.requests)
-
     with serving() as server:
         url = server.add("/b.png", (tmp_path / "a.png").read_bytes())
         server.files["/b.png"].always = Fault(cut=0.5, hold=hold)
         status, printed, said = commands.interrupted(
-            tmp_path, is_stuck, "segment", *others, url, "-o", "out/"
+            tmp_path,
+            lambda: bool(server.requests),
+            *("segment", *others, url, "-o", "out/"),
+            after_lines=len(others),
         )
         assert len(server.requests) == 1
         hold.set()

@@ -9,6 +9,7 @@ import random
 
 import pytest
 
+from children import PATIENCE
 from etseg import DownloadError, InvalidModelError, Limits, resources
 from etseg._download.http import read_url
 from raw_server import raw_serving, saying
@@ -82,7 +83,10 @@ def mutated(chance: random.Random) -> bytes:
 def test_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etseg._download.retrying.TRIES", 2)
     monkeypatch.setattr("etseg._download.watch.sleep", lambda _: None)
-    limits = Limits(max_download_bytes=MOST, read_timeout=5, total_timeout=5, max_redirects=2)
+    # Every answer comes to its end at once: whoever waits so long hangs.
+    limits = Limits(
+        max_download_bytes=MOST, read_timeout=PATIENCE, total_timeout=PATIENCE, max_redirects=2
+    )
     answer = b""
     chance = random.Random(0)
     came = refused = 0

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import etseg.export
+from children import PATIENCE
 from etseg._cli import main
 from etseg.export import export
 
@@ -71,7 +72,7 @@ def test_neither_the_package_nor_the_command_imports_it() -> None:
         "             or n.startswith('etseg.export')))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert done.stdout.strip() == "[]"
 

@@ -3,12 +3,12 @@
 Each test measures a process of its own: here, others' garbage would be counted. Linux only, where
 the kernel says what a process holds and the highest it ever held.
 
-Growth is counted after a warm-up that has seen the largest image, with the allocator as users have
-it. Loads are the exception: glibc raises, as it goes, the size from which a freed block returns to
-the system, and then a deleted program's 4.6 MB stay with the process or do not, as the end of the
-heap happens to be used; that goes up and down by 4.6 or 9.2 MB over hundreds of loads, and does not
-grow. There the size is fixed by MALLOC_MMAP_THRESHOLD_, so that what is still held is what is
-still in use.
+Growth is counted after a warm-up that has seen the largest image, twice in a row: what leaks grows
+each time, what is only rearranged does not. The allocator is as users have it, but for loads: glibc
+raises, as it goes, the size from which a freed block returns to the system, and then a deleted
+program's 4.6 MB stay with the process or do not, as the end of the heap happens to be used; that
+goes up and down by 4.6 or 9.2 MB over hundreds of loads, and does not grow. There the size is fixed
+by MALLOC_MMAP_THRESHOLD_, so that what is still held is what is still in use.
 """
 
 from __future__ import annotations
@@ -45,6 +45,13 @@ def held():
     gc.collect()
     return status("VmRSS")
 
+def print_growth(work, warm_up, times):
+    work(warm_up)
+    for _ in range(2):
+        before = held()
+        work(times)
+        print(held() - before)
+
 def forget_peak():
     Path("/proc/self/clear_refs").write_text("5")
 
@@ -68,42 +75,36 @@ def in_a_process(code: str, *arguments: str, **environment: str) -> list[int]:
 
 
 def test_500_forwards_do_not_grow(measured: Measured) -> None:
-    [grown] = in_a_process("""
+    grown = in_a_process("""
         module = loaded()
         image = photo(1080, 1920)
         def work(times):
             for _ in range(times):
                 module.forward(image, ["SELFIE", "BACKGROUND"], resize=True)
-        work(20)
-        before = held()
-        work(500)
-        print(held() - before)
+        print_growth(work, 20, 250)
     """)
     measured("growth", grown)
-    assert grown < 2 * MB
+    assert min(grown) < MB
 
 
 def test_forwards_of_changing_sizes_do_not_grow(measured: Measured) -> None:
     """Scratch memory follows the image: it must not pile up when sizes alternate."""
-    [grown] = in_a_process("""
+    grown = in_a_process("""
         module = loaded()
         sizes = ((1080, 1920), (1, 1), (480, 640), (1000, 31), (256, 256))
         images = [photo(*size) for size in sizes]
         def work(times):
             for i in range(times):
                 module.forward(images[i % 5], ["SELFIE"], resize=i % 2 == 0)
-        work(30)
-        before = held()
-        work(300)
-        print(held() - before)
+        print_growth(work, 30, 150)
     """)
     measured("growth", grown)
-    assert grown < 2 * MB
+    assert min(grown) < MB
 
 
 def test_50_loads_and_deletes_do_not_grow(measured: Measured) -> None:
     """With a forward each: what a program allocates at its first run is freed too."""
-    [grown] = in_a_process(
+    grown = in_a_process(
         """
         image = photo(480, 640)
         module = etseg.ImageSegmentationModule()
@@ -112,38 +113,32 @@ def test_50_loads_and_deletes_do_not_grow(measured: Measured) -> None:
                 module.load(etseg.SELFIE_SEGMENTATION)
                 module.forward(image, ["SELFIE"], resize=True)
                 module.delete()
-        work(10)
-        before = held()
-        work(50)
-        print(held() - before)
+        print_growth(work, 10, 25)
         """,
         MALLOC_MMAP_THRESHOLD_="65536",
     )
     measured("growth", grown)
-    assert grown < 2 * MB
+    assert min(grown) < MB
 
 
 def test_modules_that_are_dropped_are_freed(measured: Measured) -> None:
     """Without delete(): the garbage collector is enough."""
-    [grown] = in_a_process(
+    grown = in_a_process(
         """
         image = photo(480, 640)
         def work(times):
             for _ in range(times):
                 loaded().forward(image, ["SELFIE"])
-        work(10)
-        before = held()
-        work(50)
-        print(held() - before)
+        print_growth(work, 10, 25)
         """,
         MALLOC_MMAP_THRESHOLD_="65536",
     )
     measured("growth", grown)
-    assert grown < 2 * MB
+    assert min(grown) < MB
 
 
 def test_errors_do_not_grow(measured: Measured) -> None:
-    [grown] = in_a_process("""
+    grown = in_a_process("""
         module = loaded()
         image = photo(480, 640)
         bad = image.astype(np.float32)
@@ -157,13 +152,10 @@ def test_errors_do_not_grow(measured: Measured) -> None:
                         pass
                     else:
                         raise SystemExit("no error")
-        work(50)
-        before = held()
-        work(500)
-        print(held() - before)
+        print_growth(work, 50, 250)
     """)
     measured("growth", grown)
-    assert grown < 2 * MB
+    assert min(grown) < MB
 
 
 def test_trimming_gives_back_what_is_kept(measured: Measured) -> None:

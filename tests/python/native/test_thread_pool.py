@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 _PRELUDE = """
-import logging, os, resource, sys
+import logging, os, resource, sys, time
 from logging.handlers import BufferingHandler
 
 import numpy as np
@@ -24,6 +24,13 @@ import etseg
 
 def threads():
     return len(os.listdir("/proc/self/task"))
+
+def threads_are(wanted):
+    "One that was joined is listed for a moment more; those that are too many stay."
+    end = time.monotonic() + 60
+    while threads() != wanted and time.monotonic() < end:
+        time.sleep(0.001)
+    return threads() == wanted
 
 def forward(**options):
     with etseg.ImageSegmentationModule(**options) as module:
@@ -77,10 +84,10 @@ def test_the_pool_starts_with_the_threads_that_were_counted() -> None:
     """And with no others, which would have to end first."""
     script = """
 before = threads()
-print(etseg.get_num_threads(), threads() - before)
+print(etseg.get_num_threads(), threads_are(before + 4))
 assert not any("Resetting" in message for message in messages()), messages()
 """
-    assert run(script, "5") == ["5", "4"]
+    assert run(script, "5") == ["5", "True"]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
@@ -89,9 +96,9 @@ def test_the_pool_follows_the_affinity() -> None:
 os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
 before = threads()
 forward()
-print(etseg.get_num_threads(), threads() - before)
+print(etseg.get_num_threads(), threads_are(before))
 """
-    assert run(script) == ["1", "0"]
+    assert run(script) == ["1", "True"]
 
 
 def test_a_variable_that_is_no_number_is_an_error_of_the_first_use() -> None:
@@ -114,15 +121,15 @@ expected, others = forward(), threads() - 2
 with room_for_stacks(5):
     granted = refused(64)
     print(3 < granted < 64)
-    print(etseg.get_num_threads(), threads() - others)
+    print(etseg.get_num_threads(), threads_are(others + 2))
     etseg.set_num_threads(granted)
-    print(etseg.get_num_threads() == granted, threads() - others == granted - 1)
+    print(etseg.get_num_threads() == granted, threads_are(others + granted - 1))
     print(refused(granted + 20) >= granted)
 print(etseg.get_num_threads() == granted, forward() == expected)
 etseg.set_num_threads(64)
-print(etseg.get_num_threads(), threads() - others, forward() == expected)
+print(etseg.get_num_threads(), threads_are(others + 63), forward() == expected)
 """
-    assert run(script) == ["True", "3", "2", *["True"] * 5, "64", "63", "True"]
+    assert run(script) == ["True", "3", *["True"] * 6, "64", "True", "True"]
 
 
 def test_no_thread_is_granted() -> None:
@@ -132,10 +139,10 @@ with room_for_stacks(0):
     print(refused(64))
     print(etseg.get_num_threads())
 forward()
-print(threads() - before)
+print(threads_are(before))
 print(any("1 of 16 threads" in message for message in messages()))
 """
-    assert run(script, "16") == ["1", "1", "0", "True"]
+    assert run(script, "16") == ["1", "1", "True", "True"]
 
 
 def test_more_instances_than_cpus_are_hinted_at() -> None:

@@ -15,6 +15,8 @@ from types import ModuleType
 
 import pytest
 
+from children import PATIENCE
+
 FOLDER = Path(__file__).resolve().parents[3] / "third_party" / "executorch"
 CONFIG = "executorch/lib/cmake/executorch/executorch-config-version.cmake"
 PIN = FOLDER / "pin.json"
@@ -242,7 +244,7 @@ def test_it_finds_an_installed_package_without_importing_it(tmp_path: Path) -> N
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert done.stdout.strip() == str(package)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from children import PATIENCE
+
 SITE = os.environ.get("ETSEG_SITE")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
 
@@ -38,19 +40,28 @@ OVERFLOW = """() => {
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=CHROMIUM,
+            timeout=1000 * PATIENCE,
+            args=["--no-sandbox", "--disable-gpu"],
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    page = browser.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
+    yield page
+    page.close()
 
 
 def address(name: str) -> str:
     return (Path(str(SITE)).resolve() / name).as_uri()
 
 
-def test_every_page_fits_a_phone_and_a_desk(browser: Any) -> None:
+def test_every_page_fits_a_phone_and_a_desk(page: Any) -> None:
     """Tables, code and signatures scroll in themselves, or wrap."""
-    page = browser.new_page()
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     overflowing = {}
@@ -60,7 +71,6 @@ def test_every_page_fits_a_phone_and_a_desk(browser: Any) -> None:
             page.set_viewport_size({"width": width, "height": 844})
             if found := page.evaluate(OVERFLOW):
                 overflowing[name, width] = found
-    page.close()
     assert len(PAGES) > 40
     assert overflowing == {}
     elsewhere = [url for url in requests if not url.startswith(("file:", "data:"))]
@@ -84,20 +94,17 @@ def test_every_page_fits_a_phone_and_a_desk(browser: Any) -> None:
         ("miou", "howto/evaluation"),
     ],
 )
-def test_search_finds(browser: Any, words: str, expected: str) -> None:
+def test_search_finds(page: Any, words: str, expected: str) -> None:
     """By Sphinx's own search, over searchindex.js."""
-    page = browser.new_page()
     page.goto(address("search.html") + f"?q={words}")
     page.wait_for_selector("#search-results .search-summary:not(:empty)")
     found = page.eval_on_selector_all(
         "#search-results li > a", "links => links.map(link => link.getAttribute('href'))"
     )
     assert any(link.startswith(f"{expected}.html") for link in found[:5]), found
-    page.close()
 
 
-def test_code_can_be_copied_and_pages_have_a_face(browser: Any) -> None:
-    page = browser.new_page()
+def test_code_can_be_copied_and_pages_have_a_face(page: Any) -> None:
     page.goto(address("quickstart.html"))
     blocks = page.locator("div.highlight").count()
     assert blocks > 5
@@ -106,4 +113,3 @@ def test_code_can_be_copied_and_pages_have_a_face(browser: Any) -> None:
     card = page.get_attribute("meta[property='og:image']", "content")
     for file in (icon, "_static/" + card.rpartition("/")[2]):
         assert (Path(str(SITE)) / file).is_file()
-    page.close()

@@ -57,7 +57,10 @@ def test_the_notebook_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     notebook = nbformat.read(EXAMPLES / "etseg.ipynb", as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell("import sys\nprint(sys.prefix)"))
     nbclient.NotebookClient(
-        notebook, timeout=PATIENCE, resources={"metadata": {"path": str(tmp_path)}}
+        notebook,
+        timeout=PATIENCE,
+        startup_timeout=int(PATIENCE),
+        resources={"metadata": {"path": str(tmp_path)}},
     ).execute()
 
     *cells, last = [cell for cell in notebook.cells if cell.cell_type == "code"]

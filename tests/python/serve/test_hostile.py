@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hostile_requests import corpus, hostile_requests
-from servers import Served, served
+from servers import AS_LONG_AS_IT_TAKES, Served, served
 
 pytest.importorskip("uvicorn", reason='needs pip install "etseg[serve]"')
 pytest.importorskip("httptools")
@@ -28,10 +28,11 @@ KINDS = 15
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(
-        *("--body-seconds", "0.5", "--max-pixels", "4000000", "--max-body-bytes", "2000000"),
+        *("--body-seconds", "1", "--max-pixels", "4000000", "--max-body-bytes", "2000000"),
         log=tmp_path_factory.mktemp("serve") / "log",
-        _ETSEG_SERVE_HEAD_SECONDS="0.5",
-        _ETSEG_SERVE_READ_SECONDS="0.5",
+        patience=AS_LONG_AS_IT_TAKES,
+        _ETSEG_SERVE_HEAD_SECONDS="1",
+        _ETSEG_SERVE_READ_SECONDS="1",
     ) as server:
         yield server
 

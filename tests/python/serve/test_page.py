@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import etseg
-from children import finished, output_of
+from children import PATIENCE, finished, output_of
 from programs import program
-from servers import served
+from servers import AS_LONG_AS_IT_TAKES, served
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytest.importorskip("uvicorn", reason='needs pip install "etseg[serve]"')
@@ -34,7 +34,8 @@ SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with served("--model", "selfie-segmentation", "--model", program("logits_c3")) as server:
+    models = ("--model", "selfie-segmentation", "--model", program("logits_c3"))
+    with served(*models, patience=AS_LONG_AS_IT_TAKES) as server:
         yield f"http://127.0.0.1:{server.port}/"
 
 
@@ -43,6 +44,7 @@ def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
+            timeout=1000 * PATIENCE,
             args=[
                 "--no-sandbox",
                 "--disable-gpu",
@@ -72,6 +74,7 @@ def page(request: pytest.FixtureRequest, browser: Any, address: str) -> Iterator
         has_touch=request.param == "phone",
         bypass_csp=True,  # of the tests' own scripts; test_its_policy_is_kept has it in force
     )
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     elsewhere: list[str] = []
     errors: list[str] = []
@@ -293,6 +296,7 @@ def test_nothing_serious_for_axe(segmented: Any, shot: Callable[[Any, str], None
 def test_its_policy_is_kept(browser: Any, address: str, photo_path: Path) -> None:
     """Nothing on the page needs what its Content-Security-Policy forbids."""
     context = browser.new_context()
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text))

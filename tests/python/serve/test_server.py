@@ -35,26 +35,27 @@ def test_workers_share_their_weights(tmp_path: Path) -> None:
     with served("--workers", 2, "--model", model, ETSEG_CACHE=str(tmp_path)) as server:
         pid = server.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children")
-        mapped: list[set[str]] = []
         end = time.monotonic() + PATIENCE
-        while len(mapped) < 2 and time.monotonic() < end:
+        shared = False
+        while not shared and time.monotonic() < end:
             maps = [Path(f"/proc/{child}/maps") for child in children.read_text().split()]
             found = [re.findall(rf"{tmp_path}/weights/\S+", each.read_text()) for each in maps]
             mapped = [set(paths) for paths in found if paths]
+            shared = len(mapped) == 2 and mapped[0] == mapped[1]
             time.sleep(0.05)
-        assert len(mapped) == 2
-        assert mapped[0] == mapped[1]
+        assert shared, mapped
         assert server.end() in ENDED
 
 
 def test_a_head_that_does_not_come_is_not_waited_for(photo_path: Path) -> None:
     """Neither the first one nor the next on a connection that was used; others are served."""
-    with served(_ETSEG_SERVE_HEAD_SECONDS="0.2") as server:
-        silent, slow, used = (server.connect() for _ in range(3))
-        slow.sendall(b"POST /v1/segment HTTP/1.1\r\nHost: a\r\nX-")
+    with served(_ETSEG_SERVE_HEAD_SECONDS="1") as server:
+        used = server.connect()
         used.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         assert used.recv(1000).startswith(b"HTTP/1.1 200")
         used.sendall(b"GET /healthz HT")
+        silent, slow = server.connect(), server.connect()
+        slow.sendall(b"POST /v1/segment HTTP/1.1\r\nHost: a\r\nX-")
         assert server.post(photo_path.read_bytes())[0] == 200
         for connection in (silent, slow, used):
             with connection:
@@ -74,7 +75,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(photo_path: Path) -> None:
     ids=["nonsense", "negative", "5000 digits", "20000 headers", "bad chunk"],
 )
 def test_broken_requests_are_answered_or_closed(sent: bytes, photo_path: Path) -> None:
-    with served() as server:
+    with served(_ETSEG_SERVE_HEAD_SECONDS="2") as server:
         with server.connect() as connection:
             connection.sendall(sent)
             answer = b""

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-#: Seconds. Long enough for a busy machine; what hangs is a failure either way.
-PATIENCE = 120.0
+#: Seconds. Long enough for a very busy machine; what hangs is a failure either way.
+PATIENCE = 240.0
 
 
 @contextmanager

@@ -82,13 +82,21 @@ def on_terminal(
     return Shown(process.returncode, sent.decode(), (piped or b"").decode())
 
 
-def interrupted(folder: Path, when: Callable[[], bool], *arguments: object) -> tuple[int, str, str]:
-    """Sends Ctrl-C's signal once `when` is true: exit status, stdout, stderr."""
+def interrupted(
+    folder: Path, when: Callable[[], bool], *arguments: object, after_lines: int = 0
+) -> tuple[int, str, str]:
+    """Sends Ctrl-C's signal once it has printed so many lines and `when` is true.
+
+    Returns:
+        exit status, stdout, stderr.
+    """
     command = _command(arguments)
     with started(*command, cwd=folder, patience=PATIENCE, **_ENVIRONMENT) as process:
+        assert process.stdout is not None
+        printed = "".join(process.stdout.readline() for _ in range(after_lines))
         end = time.monotonic() + PATIENCE
         while not when() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.002)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
-    return process.returncode, out, err
+    return process.returncode, printed + out, err

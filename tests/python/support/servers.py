@@ -22,6 +22,10 @@ from children import PATIENCE, started
 ENDED = (0, 128 + signal.SIGTERM, -signal.SIGTERM)
 
 
+#: Seconds, of a server that all tests of a file share: on a busy machine they take their time.
+AS_LONG_AS_IT_TAKES = 3600.0
+
+
 class Uses(NamedTuple):
     """What a process has: threads, open files, MB of memory."""
 
