@@ -1,15 +1,21 @@
-"""`etseg serve` as a process, and what loads do to it."""
+"""`etseg serve` as a process, and loads on it: h2load's, of nghttp2 (Debian: nghttp2-client).
+
+h2load is one thread of C, and writes down of each request when it was sent, how long its answer
+took and its status. It runs before all others (nice -10, where that is allowed), as it would on a
+machine of its own: what it finds is the time that the service takes, not its own wait for a core.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +25,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-HERE = Path(__file__).resolve().parent
 CORES = len(os.sched_getaffinity(0))
 Rows = npt.NDArray[np.float64]
 
@@ -28,7 +33,7 @@ Rows = npt.NDArray[np.float64]
 class Load:
     """What came of a load."""
 
-    rows: Rows  # due, ms, status
+    rows: Rows  # when it was sent in seconds, ms, status: -1 for none
     generator: float  # CPU seconds of what made it
     server: float  # CPU seconds of the service
     seconds: float
@@ -47,9 +52,14 @@ class Load:
         return float(counted.sum() / (last - first))
 
     @property
-    def share_left(self) -> float:
+    def offered(self) -> float:
+        """Requests sent a second."""
+        return float((len(self.rows) - 1) / np.ptp(self.rows[:, 0]))
+
+    @property
+    def share_taken(self) -> float:
         """Of the cores' time, by what made the load."""
-        return 1 - self.generator / (CORES * self.seconds)
+        return self.generator / (CORES * self.seconds)
 
 
 class Service:
@@ -61,7 +71,6 @@ class Service:
         self.url = process.stdout.readline().strip()
         if not self.url:
             raise SystemExit(log.read_text())
-        self._log = log
 
     def cpu(self) -> float:
         """Seconds so far."""
@@ -73,17 +82,6 @@ class Service:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(r"VmRSS:\s*(\d+)", status)
         return int(found[1]) / 1e3 if found else 0.0
-
-    def log_position(self) -> int:
-        """How much it has said so far."""
-        return self._log.stat().st_size
-
-    def said_milliseconds(self, status: int, since: int) -> Rows:
-        """What its access log says of the answers with a status, from a position on."""
-        with self._log.open(encoding="utf-8") as file:
-            file.seek(since)
-            found = re.findall(rf" {status} ([\d.]+) ms", file.read())
-        return np.array(found, np.float64)
 
     def answers(self) -> bool:
         """Whether it is there."""
@@ -111,26 +109,48 @@ def service(model: str, log: Path, deadline: float) -> Iterator[Service]:
                 process.wait()
 
 
-def loaded(served: Service, photos: Path, users: int, seconds: float, rate: float = 0.0) -> Load:
-    """A load, and what came of it."""
-    wanted = {"url": served.url.rstrip("/"), "photos": str(photos), "users": users}
-    wanted |= {"rate": rate, "seconds": seconds}
+def loaded(served: Service, photo: Path, clients: int, seconds: float, rate: float = 0.0) -> Load:
+    """A load of so many connections, and what came of it.
+
+    With a rate they together post so many images a second, evenly spaced: each at its own even
+    pace, begun one after the other, whether others have been answered or not. With rate 0 each
+    posts again as soon as it is answered.
+    """
+    how = ["-D", f"{seconds:.0f}"]
+    if rate:
+        number, period = _rhythm(rate)
+        each = max(1, round(rate * seconds / clients))
+        how = ["-n", str(each * clients), "-r", str(number), f"--rate-period={period}ms"]
+        how += [f"--rps={rate / clients:.6f}"]
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "answers.npz"
-        before = served.cpu()
+        log = Path(folder) / "log"
+        before, cpu, start = served.cpu(), _of_children(), time.perf_counter()
         subprocess.run(
-            [sys.executable, HERE / "load.py", json.dumps(wanted), out],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            ["nice", "-n", "-10", "h2load", "--h1", "-c", str(clients), *how, "-d", str(photo),
+             "-H", "Content-Type: image/jpeg", f"--log-file={log}", f"{served.url}v1/segment"],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        took = time.perf_counter() - start
+        sent, status, microseconds = np.loadtxt(log, np.float64, ndmin=2).T
+        return Load(
+            np.column_stack([sent / 1e6, microseconds / 1e3, status]),
+            generator=_of_children() - cpu,
+            server=served.cpu() - before,
+            seconds=took,
         )
-        with np.load(out) as answers:
-            return Load(
-                answers["rows"],
-                generator=float(answers["cpu"]),
-                server=served.cpu() - before,
-                seconds=float(answers["wall"]),
-            )
+
+
+def _rhythm(rate: float) -> tuple[int, int]:
+    """So many connections each so many milliseconds: h2load begins them by whole ones."""
+    periods = range(1, max(8, round(1e3 / rate)) + 1)
+    found = [(max(1, round(rate * period / 1e3)), period) for period in periods]
+    return min(found, key=lambda pair: abs(pair[0] / pair[1] * 1e3 - rate))
+
+
+def _of_children() -> float:
+    """CPU seconds of processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextmanager
