@@ -44,7 +44,10 @@ Fields of --json:
   sizes                bytes on disk, of package (by kind) and dependencies
 """
 
-_DEPENDENCIES = ("numpy", "opencv-python-headless", "opencv-python", "simplejpeg", "click")
+_DEPENDENCIES = (
+    *("numpy", "opencv-python-headless", "opencv-python", "simplejpeg"),
+    *("click", "urllib3", "platformdirs", "filelock"),
+)
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,9 @@ def plan(photos: Photos, asked: Mapping[str, str | None], others: Sequence[str] 
     inputs = what_is_read([*read, *zip(others, others, strict=True)])
     inputs.update((one, STDIO) for photo in photos.found for one in _behind(photo))
     keep_apart(inputs, {OPTIONS[kind]: of_kind for kind, of_kind in paths.items()})
-    for path in (path for of_kind in paths.values() for path in of_kind):
-        from etseg._results.encoding import is_photograph
+    from etseg._results.encoding import is_photograph
 
+    for path in (path for of_kind in paths.values() for path in of_kind):
         if is_photograph(path):
             raise click.UsageError(
                 f"{str(path)!r} is there already, an image that etseg has not written, and would "

@@ -83,7 +83,7 @@ def wishes_of(
     """
     labels = LabelSet(cast("type[IntEnum]", module.labels))
     chosen = labels.find_all(classes)
-    background = module.spec.background if module.spec is not None else None
+    background = module.spec.background
     left_out = [int(one) for one in labels.members if chosen and one not in chosen]
     rest = background if background in left_out else next(iter(left_out), None)
     shown = None if mask_of is None else labels.find(mask_of)
