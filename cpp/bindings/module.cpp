@@ -13,6 +13,7 @@ PYBIND11_MODULE(_native, module) {
   etseg::bindings::add_packing(module);
   etseg::bindings::add_segmenter(module);
   etseg::bindings::add_cutout(module);
+  etseg::bindings::add_summary(module);
   etseg::bindings::add_runtime(module);
   etseg::bindings::add_shutdown(module);
 }

@@ -9,6 +9,7 @@ void add_model(pybind11::module_& module);
 void add_packing(pybind11::module_& module);
 void add_segmenter(pybind11::module_& module);  // after the model, which it takes
 void add_cutout(pybind11::module_& module);
+void add_summary(pybind11::module_& module);
 void add_runtime(pybind11::module_& module);
 void add_shutdown(pybind11::module_& module);
 

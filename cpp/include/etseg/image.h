@@ -42,7 +42,8 @@ struct LogitsView {
   LogitsLayout layout = LogitsLayout::kPlanar;
 };
 
-// What a program returns that takes the argmax itself: the index of each pixel's label, contiguous.
+// The index of each pixel's label, contiguous: what a program returns that takes the argmax itself,
+// or a result's ARGMAX.
 struct LabelMapView {
   enum class Type { kUint8, kInt32, kInt64 };
   const void* data = nullptr;

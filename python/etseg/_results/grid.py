@@ -7,7 +7,7 @@ map that is w wide, in whole numbers. A map of the image's own size is taken as 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,22 +26,3 @@ def at_size(plane: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
         return plane
     columns = np.take(plane, taken(plane.shape[1], size[1]), axis=1)
     return np.take(columns, taken(plane.shape[0], size[0]), axis=0)
-
-
-class Cells(NamedTuple):
-    """The pixels of a map that some pixel of the image takes, and how far each reaches."""
-
-    plane: npt.NDArray[Any]  # (m, n); the map itself, unless the image has fewer rows or columns
-    rows: npt.NDArray[np.intp]  # (m + 1,): row i is rows[i] to rows[i + 1] of the image
-    columns: npt.NDArray[np.intp]  # (n + 1,), likewise
-
-
-def cells(plane: npt.NDArray[Any], size: Size) -> Cells:
-    """The image's pixels, by the map's: what `at_size` says, without making it."""
-    reached: list[npt.NDArray[np.intp]] = []
-    for axis in (0, 1):
-        kept, counts = np.unique(taken(plane.shape[axis], size[axis]), return_counts=True)
-        if len(kept) < plane.shape[axis]:
-            plane = np.take(plane, kept, axis=axis)
-        reached.append(np.concatenate([[0], np.cumsum(counts)]).astype(np.intp))
-    return Cells(plane, reached[0], reached[1])

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from etseg._errors import InvalidUserInputError, LabelError
+from etseg._errors import LabelError
 from etseg._images.kept import KeptImage
 from etseg._labels import LabelSet
 
+from . import summary
 from .grid import at_size
 from .palettes import Colours, colours
 from .pictures import Image, blue_first, rgb_of
@@ -103,33 +104,36 @@ class Made:
         chosen: Any = labels if several else [labels]
         return tuple(dict.fromkeys(self.member(label) for label in chosen))
 
-    def checked(self, step: int = 1) -> Map:
+    def checked(self) -> Map:
         """ARGMAX itself, whose values are indices for sure.
-
-        Args:
-            step: 2 for every other row and column, and so on.
 
         Raises:
             InvalidUserInputError: the array was changed, and holds what is no index.
         """
         count = len(self.labels)
-        plane = self.argmax[::step, ::step]
-        low, high = int(plane.min()), int(plane.max())
+        low, high = int(self.argmax.min()), int(self.argmax.max())
         if low < 0 or high >= count:
-            raise InvalidUserInputError(
-                f"ARGMAX holds {low if low < 0 else high}, but indices go from 0 to {count - 1}: "
-                "the array was changed, or its forward failed; run forward again"
-            )
-        return plane
+            raise summary.no_index(low if low < 0 else high, count)
+        return self.argmax
 
-    def indices(self, step: int = 1) -> Map:
+    def indices(self) -> Map:
         """The same as uint8 where all labels fit; raises what :meth:`checked` does."""
-        plane = self.checked(step)
+        plane = self.checked()
         return plane.astype(np.uint8, copy=False) if len(self.labels) <= 256 else plane
 
-    def counts(self, step: int) -> npt.NDArray[np.intp]:
+    def extents(self) -> npt.NDArray[np.int64]:
+        """Of each label its pixels and its box in the image, as :func:`summary.extents` has them.
+
+        Raises:
+            InvalidUserInputError: the array was changed, and holds what is no index.
+        """
+        return summary.extents(self.argmax, self.image_size, len(self.labels))
+
+    def counts(self, step: int) -> npt.NDArray[np.int64]:
         """How many of the maps' pixels each label has, of every `step`-th row and column."""
-        return np.bincount(self.indices(step).ravel(), minlength=len(self.labels))
+        plane = self.argmax[::step, ::step]
+        height, width = plane.shape
+        return summary.extents(plane, (height, width), len(self.labels))[:, 0]
 
     def image_indices(self) -> Map:
         """The same, of the image's size."""

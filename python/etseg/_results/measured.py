@@ -124,7 +124,8 @@ class Measured(Maps):
         """
         from . import rle
 
-        return rle.encoded(self._made.image_mask(self._made.member(label)))
+        (mask,) = rle.encoded(self._made, [self._made.member(label)])
+        return mask
 
     @needs_memory("a description")
     def to_dict(

@@ -11,7 +11,6 @@ import numpy as np
 
 from . import rle
 from .made import Made
-from .shapes import Box, areas_of, boxes_of
 
 #: Of the fields; another one where a program that reads them would have to change.
 SCHEMA = 1
@@ -62,20 +61,25 @@ def _labels(
     made: Made, members: Sequence[IntEnum] | None, boxes: bool, masks: bool
 ) -> list[dict[str, Any]]:
     """An entry for each label, the largest first."""
-    areas = areas_of(made)
-    found: Any = boxes_of(made, areas) if boxes else {}
-    listed = members if members is not None else [one for one in areas if areas[one].pixels]
+    total = made.image_size[0] * made.image_size[1]
+    extents = made.extents().tolist()
+    listed = members if members is not None else made.labels.members
+    pixels = {member: extents[member][0] for member in listed}
+    if members is None:
+        pixels = {member: count for member, count in pixels.items() if count}
+    there = [member for member, count in pixels.items() if count]
+    encoded = dict(zip(there, rle.encoded(made, there), strict=True)) if masks else {}
     return [
         {
             "label": member.name,
             "index": int(member),
-            "pixels": areas[member].pixels,
-            "share": areas[member].share,
+            "pixels": pixels[member],
+            "share": pixels[member] / total,
             "mean_probability": _mean(made, member),
-            "box": _box(found[member]) if member in found else None,
-            "rle": rle.encoded(made.image_mask(member)) if masks and areas[member].pixels else None,
+            "box": extents[member][1:] if boxes and pixels[member] else None,
+            "rle": encoded.get(member),
         }
-        for member in sorted(listed, key=lambda one: (-areas[one].pixels, one))
+        for member in sorted(pixels, key=lambda one: (-pixels[one], one))
     ]
 
 
@@ -84,7 +88,3 @@ def _mean(made: Made, member: IntEnum) -> float | None:
     plane = made.probabilities.get(member)
     mean = math.nan if plane is None else float(np.mean(plane))
     return mean if math.isfinite(mean) else None
-
-
-def _box(box: Box) -> list[int]:
-    return list(box)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +10,10 @@ import numpy.typing as npt
 
 from etseg._labels import ByLabel
 
-from .grid import Cells, cells
 from .made import Made
 
 #: x0, y0, x1, y1; half-open.
 Box = tuple[int, int, int, int]
-
-#: Pixels of a map that are looked at at once. What is made of them stays in the caches, and costs
-#: no page fault: a map's worth of fresh memory takes longer than all the counting.
-_BAND = 1 << 17
-#: Labels that are faster counted one by one than by a histogram.
-_FEW = 4
 
 
 @dataclass(frozen=True)
@@ -58,76 +49,20 @@ class Contour:
 def areas_of(made: Made) -> ByLabel[Area]:
     """By label; of all of them."""
     total = made.image_size[0] * made.image_size[1]
-    pixels = areas(cells(made.checked(), made.image_size), len(made.labels))
+    pixels = made.extents()[:, 0].tolist()
     return ByLabel(
         made.labels,
         {
-            member: Area(int(count), int(count) / total)
+            member: Area(count, count / total)
             for member, count in zip(made.labels.members, pixels, strict=True)
         },
     )
 
 
-def boxes_of(made: Made, there: ByLabel[Area] | None = None) -> ByLabel[Box]:
-    """By label; of those that are there, by their areas if those are known."""
-    if there is None:
-        there = areas_of(made)
-    found = cells(made.checked(), made.image_size)
-    members = (member for member in made.labels.members if there[member].pixels)
-    return ByLabel(made.labels, {member: box(found, member) for member in members})
-
-
-def areas(cells: Cells, count: int) -> npt.NDArray[np.int64]:
-    """How many pixels of the image each of `count` labels has, int64 (count,)."""
-    heights, widths = np.diff(cells.rows), np.diff(cells.columns)
-    plain = bool((heights == 1).all() and (widths == 1).all())
-    total = np.zeros(count, np.int64)
-    for rows in _bands(cells.plane):
-        band = cells.plane[rows]
-        if plain and count <= 256:
-            total += _counted(band.astype(np.uint8, copy=False), count)
-        else:
-            # Weights are summed in float64: exact, an image has fewer than 2^53 pixels.
-            weights = None if plain else np.outer(heights[rows], widths).ravel()
-            total += np.bincount(band.ravel(), weights, count).astype(np.int64)
-    return total
-
-
-def box(cells: Cells, index: int) -> Box:
-    """The box (x0, y0, x1, y1), half-open, around the pixels of a label that is there."""
-    from etseg._opencv import cv2
-
-    index = int(index)  # beside an enum's member numpy widens the map
-    left, top, right, bottom = math.inf, math.inf, 0, 0
-    for rows in _bands(cells.plane):
-        x, y, width, height = cv2.boundingRect((cells.plane[rows] == index).view(np.uint8))
-        if width:
-            left, right = min(left, x), max(right, x + width)
-            top, bottom = min(top, rows.start + y), rows.start + y + height
-    return (
-        int(cells.columns[int(left)]),
-        int(cells.rows[int(top)]),
-        int(cells.columns[right]),
-        int(cells.rows[bottom]),
-    )
-
-
-def _bands(plane: npt.NDArray[Any]) -> Iterator[slice]:
-    """The rows of a map, some at a time."""
-    step = max(1, _BAND // plane.shape[1])
-    for start in range(0, len(plane), step):
-        yield slice(start, min(start + step, len(plane)))
-
-
-def _counted(band: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.int64]:
-    """How often each of `count` values is there: faster than bincount, which widens them first."""
-    if count <= _FEW:  # without OpenCV: the shares of a few labels are all that many calls ask for
-        return np.array([np.count_nonzero(band == value) for value in range(count)], np.int64)
-    from etseg._opencv import cv2
-
-    # float32, which is exact up to 2^24: no row of an image is that long. (256, 1) before OpenCV 5.
-    histogram = cv2.calcHist([band], [0], None, [256], [0, 256])
-    return histogram.ravel()[:count].astype(np.int64)
+def boxes_of(made: Made) -> ByLabel[Box]:
+    """By label; of those that are there."""
+    found = zip(made.labels.members, made.extents().tolist(), strict=True)
+    return ByLabel(made.labels, {member: tuple(box) for member, (pixels, *box) in found if pixels})
 
 
 def contours(mask: npt.NDArray[np.uint8], simplify: float) -> tuple[Contour, ...]:

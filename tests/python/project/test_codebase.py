@@ -23,11 +23,13 @@ REACHES = {
     "preprocess": BASE | {"kernels"},
     "postprocess": BASE | {"kernels"},
     "cutout": BASE | {"kernels"},
+    "summary": {"status", "image"},
     "model": {"status", "image"},
     "runtime": BASE | {"model"},
     "segmenter": BASE | {"kernels", "preprocess", "postprocess", "model"},
     "bindings": BASE
-    | {"kernels", "preprocess", "postprocess", "cutout", "model", "runtime", "segmenter"},
+    | {"kernels", "preprocess", "postprocess", "cutout", "summary"}
+    | {"model", "runtime", "segmenter"},
 }
 
 
@@ -115,6 +117,7 @@ def test_every_file_is_in_one_folder_of_the_design() -> None:
         "src/postprocess",
         "src/preprocess",
         "src/runtime",
+        "src/summary",
         "bindings",
     }
 

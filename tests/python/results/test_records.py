@@ -113,7 +113,6 @@ def test_what_takes_long_can_be_left_out(module: Any, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("etseg._results.rle.encoded", unwanted)
     assert result.to_dict(rle=False)["labels"] == [{**e, "rle": None} for e in full["labels"]]
-    monkeypatch.setattr("etseg._results.records.boxes_of", unwanted)
     found = result.to_dict(boxes=False, rle=False)
     check_record(found)
     assert all(each["box"] is each["rle"] is None for each in found["labels"])

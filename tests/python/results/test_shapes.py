@@ -16,8 +16,6 @@ import pytest
 import etseg
 from conftest import Image
 from etseg import DeeplabLabel, SelfieSegmentationLabel
-from etseg._results import shapes
-from etseg._results.grid import cells
 from eyes import encoded, eyes, smooth, stored_for
 from programs import picture, program
 
@@ -47,24 +45,6 @@ def with_labels(module: Any, labels: Any, **options: Any) -> etseg.SegmentationR
     result = module.forward(np.zeros((*labels.shape, 3), np.uint8), resize=True, **options)
     result.argmax[:] = labels
     return result
-
-
-@pytest.mark.parametrize("band", [1, 50, 400, 1 << 17])
-@pytest.mark.parametrize(("dtype", "count"), [
-    ("uint8", 3), ("int32", 3), ("uint8", 21), ("int32", 256), ("int32", 300),
-])  # fmt: skip
-def test_bands_make_no_difference(
-    dtype: str, count: int, band: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shapes, "_BAND", band)
-    plane = np.zeros((37, 53), dtype)
-    plane[5:30, 7:40] = np.random.default_rng(band).integers(1, count, (25, 33))
-    plane[20:22] = count - 1
-    found = cells(plane, (37, 53))
-    np.testing.assert_array_equal(shapes.areas(found, count), np.bincount(plane.ravel()))
-    for value in np.unique(plane):
-        y, x = np.nonzero(plane == value)
-        assert shapes.box(found, value) == (x.min(), y.min(), x.max() + 1, y.max() + 1)
 
 
 def filled(contour: etseg.Contour, size: tuple[int, int]) -> Any:
