@@ -161,6 +161,7 @@ def test_the_notices_travel_along() -> None:
         "FXdiv": "MIT License",
         "KleidiAI": "Apache License",
         "NOTICE": "MediaPipe",
+        "pybind11": "Wenzel Jakob",
     }.items():
         assert phrase in licenses[name]
 
