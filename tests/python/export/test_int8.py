@@ -150,6 +150,14 @@ def test_as_few_layers_as_needed() -> None:
     assert dict(found.tried)[0] < dict(found.tried)[1] < 0.95 < found.agreement
 
 
+def test_photos_of_one_name_are_several() -> None:
+    """As those of two folders are called."""
+    photos = [Photo("1.jpg", np.full((4, 4, 3), level, np.uint8)) for level in range(8)]
+    calibration, back = kept_back(photos)
+    assert [int(one.pixels.max()) for one in back] == [3, 7]
+    assert len(calibration) == 6
+
+
 def test_photos_are_kept_back() -> None:
     photos = [Photo(str(index), np.zeros((1, 1, 3), np.uint8)) for index in range(9)]
     calibration, back = kept_back(photos)

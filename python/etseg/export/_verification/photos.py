@@ -21,7 +21,7 @@ _LONGEST_SIDE = 800
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal to itself: of arrays, equality would be ambiguous
 class Photo:
     """An image, uint8 [H, W, 3], red first, and what it is called."""
 
