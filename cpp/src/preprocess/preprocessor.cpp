@@ -34,9 +34,9 @@ Status Preprocessor::run(const ImageView& image, std::int64_t height, std::int64
                          const Executor& executor) {
   if (!is_size(image.height) || !is_size(image.width) || !is_size(height) || !is_size(width)) {
     return Status(Code::kInvalidUserInput,
-                  "Cannot resize an image of " + shape(image.height, image.width) + " to " +
-                      shape(height, width) + " (height x width): every size must be from 1 to " +
-                      std::to_string(kMaxSize) + ".");
+                  "cannot resize an image of " + shape(image.height, image.width) + " to " +
+                      shape(height, width) + " (height x width); every size must be from 1 to " +
+                      std::to_string(kMaxSize));
   }
   const PreprocessOptions& options = impl_->options;
   ResampleTarget target = {height, width, {}, {}, out, options.format};
@@ -49,7 +49,7 @@ Status Preprocessor::run(const ImageView& image, std::int64_t height, std::int64
     impl_->resampler->run(image, target, executor);
   } catch (const std::bad_alloc&) {
     // Short enough to need no memory of its own.
-    return Status(Code::kOutOfMemory, "Out of memory.");
+    return Status(Code::kOutOfMemory, "out of memory");
   }
   return Status();
 }

@@ -129,7 +129,10 @@ def request(
         finally:
             response.close()
             response.release_conn()
-    raise DownloadError(f"more than {limits.max_redirects} redirects, the last one to {shown(url)}")
+    raise DownloadError(
+        f"{shown(first)} leads further than the {limits.max_redirects} redirects of "
+        f"Limits.max_redirects, the last one to {shown(url)}; ask for that one, if you trust it"
+    )
 
 
 def read_url(url: str, limits: Limits = _DEFAULTS) -> bytes:
@@ -244,4 +247,8 @@ def _named(status: int) -> str:
 
 
 def _too_large(url: str, max_bytes: int) -> DownloadError:
-    return DownloadError(f"{shown(url)} holds more than the {max_bytes} bytes that are allowed")
+    return DownloadError(
+        f"{shown(url)} holds more than the {max_bytes:,} bytes of Limits.max_download_bytes; if "
+        "you trust it, ImageSegmentationModule(limits=etseg.Limits(max_download_bytes=...)) takes "
+        "it"
+    )

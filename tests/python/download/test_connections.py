@@ -45,7 +45,7 @@ def test_redirects_and_refusals_keep_it(server: Server) -> None:
 
 def test_what_is_not_read_to_its_end_is_not_kept(server: Server) -> None:
     url = server.add("/large", bytes(5_000_000))
-    with pytest.raises(DownloadError, match="more than the 1000 bytes"):
+    with pytest.raises(DownloadError, match="more than the 1,000 bytes of Limits"):
         read_url(url, etseg.Limits(max_download_bytes=1000))
     small = server.add("/small", b"all of it")
     assert read_url(small) == b"all of it"

@@ -280,11 +280,11 @@ def test_follows_redirects(server: Server, cache: Path, program: bytes, status: 
 
 def test_a_redirect_loop(server: Server) -> None:
     url = redirect(server, "/loop", "/loop")
-    with pytest.raises(DownloadError, match="more than 5 redirects"):
+    with pytest.raises(DownloadError, match="the 5 redirects of Limits"):
         load(url)
     assert len(server.requests) == 6
     limits = etseg.Limits(max_redirects=0)
-    with pytest.raises(DownloadError, match="more than 0 redirects"):
+    with pytest.raises(DownloadError, match="the 0 redirects of Limits"):
         ImageSegmentationModule(limits=limits).load(url)
     assert len(server.requests) == 7
 
@@ -709,7 +709,7 @@ def test_reads_into_memory(server: Server) -> None:
 @pytest.mark.parametrize("options", [{}, {"chunked": True}, {"gzipped": True}])
 def test_reads_no_more_than_allowed(server: Server, options: dict[str, Any]) -> None:
     url = server.add("/image", bytes(50_000_000), **options)
-    with pytest.raises(DownloadError, match="more than the 1000 bytes"):
+    with pytest.raises(DownloadError, match="more than the 1,000 bytes of Limits"):
         read_url(url, etseg.Limits(max_download_bytes=1000))
 
 
