@@ -141,6 +141,18 @@ class Packed(nn.Module):
         return nn.functional.conv2d(between, self.weight, self.bias)
 
 
+class Multiplied(nn.Module):
+    """w[y,x] * sum over k of w[x,k] * image[c,y,k]: one operator packs w, the other reads it."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        y, x = torch.arange(size).reshape(-1, 1), torch.arange(size)
+        self.weight = nn.Parameter(((y * 5 + x * 7) % 17 - 8) / 64, requires_grad=False)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(image, self.weight) * self.weight
+
+
 # An operator that no runtime has.
 _LIBRARY = torch.library.Library("etsegtest", "DEF")
 _LIBRARY.define("nowhere(Tensor x) -> Tensor")
@@ -361,6 +373,11 @@ CASES: dict[str, Case] = {
         quantized=True,
         per_channel=True,
     ),
+    "packed_and_read_c3": Case(
+        "a constant of 68 kB that one operator packs and another reads",
+        Multiplied(130),
+        image(1, 3, 130, 130),
+    ),
     "described_sigmoid_c3": Case(
         "logits of labels that do not exclude each other, at a quarter of the size; it says so",
         Logits(3, stride=4),
@@ -461,7 +478,8 @@ returns
 At a stride s the pixel read is [k, s*y, s*x]. `constant` returns ((37 i mod 101) - 50) / 16 at the
 i-th element of [1,3,{height},{width}]. `rank3_c3` returns r - g, 2g - 0.5, b + r/2. The quantised
 ones return relu6(logits + 3), with int8's accuracy. The six from `prelu_c3` on are `Packed` in the
-script: what they return is compared with themselves, loaded in another way.
+script: what they return is compared with themselves, loaded in another way. `packed_and_read_c3` is
+`Multiplied` there, with w[y,x] = ((5y + 7x) mod 17 - 8) / 64.
 
 | program | what it is | input | bytes |
 |---|---|---|---|

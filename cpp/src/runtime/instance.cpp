@@ -51,12 +51,14 @@ LabelMapView::Type label_type(ScalarType type) {
 Status LoadedInstance::load(const LoadedProgram& program, Threads threads,
                             const std::string& doing) {
   const LogCapture log;
+  const ProgramFile::KeepSegments keep(program.file());
   const et::LoadBackendOptionsMap* const options =
       threads == Threads::kCaller ? &OwnWorkspace::options() : nullptr;
   if (Status status = method_.load(*program, kMethod, doing, log, options); !status.ok()) {
     ETSEG_RETURN_IF_ERROR(program.file().failure());  // the runtime does not say why
     return status;
   }
+  ETSEG_RETURN_IF_ERROR(program.keep_constants(doing));
   const auto meta = (*program).method_meta(kMethod);
   if (!meta.ok()) return runtime_error(meta.error(), doing, log);
   ETSEG_RETURN_IF_ERROR(bind_input(*meta->input_tensor_meta(0), doing, log));

@@ -63,6 +63,20 @@ Status LoadedProgram::load(const std::string& path) {
   return read_claims("cannot load '" + path + "'");
 }
 
+Status LoadedProgram::keep_constants(const std::string& doing) const {
+  const LogCapture log;
+  for (const std::string& name : file_->packed_and_read()) {
+    if (kept_.contains(name)) continue;
+    const auto constants = program_->get_named_data_map();
+    if (!constants.ok()) return runtime_error(constants.error(), doing, log);
+    auto constant = (*constants)->get_data(name);
+    if (constant.error() == et::Error::NotFound) continue;  // the delegate has said so
+    if (!constant.ok()) return runtime_error(constant.error(), doing, log);
+    kept_.emplace(name, std::move(*constant));
+  }
+  return {};
+}
+
 Status LoadedProgram::read_claims(const std::string& doing) {
   const LogCapture log;
   if (!has_method(*program_, kMethod)) {

@@ -3,6 +3,7 @@
 
 #include <executorch/runtime/executor/program.h>
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -27,6 +28,9 @@ class LoadedProgram {
   const ::executorch::runtime::Program& operator*() const { return *program_; }
   const ModelInfo& info() const { return info_; }
   const ProgramFile& file() const { return *file_; }
+  // Keeps the constants that a delegate let go of and goes on to read: to be called when an
+  // instance was loaded, before anything is freed. The errors of load_models().
+  Status keep_constants(const std::string& doing) const;
   // Held while an instance is loaded: what is read of the file, and how, is the program's.
   std::mutex& loading() const { return loading_; }
 
@@ -39,6 +43,7 @@ class LoadedProgram {
   ModelInfo info_;
   std::unique_ptr<ProgramFile> file_;
   std::optional<::executorch::runtime::Program> program_;
+  mutable std::map<std::string, ::executorch::runtime::FreeableBuffer> kept_;  // by name
 };
 
 }  // namespace etseg

@@ -12,6 +12,7 @@
 
 #include "runtime/file_times.h"
 #include "runtime/packed_weights.h"
+#include "xnnpack_graph.h"
 
 namespace etseg {
 namespace {
@@ -135,6 +136,11 @@ ProgramFile::MapUnread::Places ProgramFile::unused() const {
   return places;
 }
 
+std::vector<std::string> ProgramFile::packed_and_read() const {
+  const std::lock_guard lock(mutex_);
+  return packed_and_read_;
+}
+
 FileIdentity ProgramFile::identity() const { return identity_of(opened_); }
 
 Status ProgramFile::failure() const {
@@ -149,6 +155,13 @@ et::Result<et::FreeableBuffer> ProgramFile::load(std::size_t offset, std::size_t
   try {
     Segment* const segment = find_or_read({offset, size});
     if (segment == nullptr) return et::Error::AccessFailed;
+    const bool may_have_graphs = info.segment_type == SegmentInfo::Type::Backend ||
+                                 info.segment_type == SegmentInfo::Type::Program;
+    if (may_have_graphs && segment->users == 0) {
+      for (std::string& name : constants_packed_and_read(segment->memory, size)) {
+        packed_and_read_.push_back(std::move(name));
+      }
+    }
     ++segment->users;
     if (info.segment_type == SegmentInfo::Type::Constant && size <= kAlwaysKept) {
       segment->is_kept = true;

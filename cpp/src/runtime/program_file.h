@@ -19,9 +19,9 @@
 
 namespace etseg {
 
-// A constant that one operator packs and another reads as it is, such as a bias that is PReLU's
-// slope too, is let go by the delegate as soon as it is packed, and read all the same. Constants of
-// channels are no larger than this, and take little together.
+// Constants of channels are no larger than this, take little together, and are kept unasked: the
+// delegate lets go of all that it has packed, whoever else reads it. Larger ones are kept where the
+// program says that somebody does (LoadedProgram::keep_constants).
 inline constexpr std::size_t kAlwaysKept = std::size_t{64} << 10;
 
 // Thread-safe. Stays open, to be read again after an instance is lost (model.h), and outlives the
@@ -70,6 +70,9 @@ class ProgramFile final : public ::executorch::runtime::DataLoader {
   // The segments that are kept and not used.
   MapUnread::Places unused() const;
 
+  // Of the payloads that were read: see constants_packed_and_read().
+  std::vector<std::string> packed_and_read() const;
+
   FileIdentity identity() const;
 
   // Why a segment could not be read: the runtime's own errors do not tell. kFileReadFailed if the
@@ -103,6 +106,7 @@ class ProgramFile final : public ::executorch::runtime::DataLoader {
   mutable std::map<Place, std::unique_ptr<Segment>> segments_;  // guarded, as all below
   mutable int keepers_ = 0;
   mutable const MapUnread::Places* unread_ = nullptr;
+  mutable std::vector<std::string> packed_and_read_;
   mutable Status failure_;
 };
 

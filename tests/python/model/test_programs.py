@@ -34,6 +34,7 @@ COMPUTED: dict[str, Callable[[Image], Floats]] = {
     "dynamic_c3": lambda image: logits(image, 3),
     "dynamic_xnnpack_c3": lambda image: logits(image, 3),
     "rank3_c3": lambda image: _rank3(image.transpose(2, 0, 1) / 255),
+    "packed_and_read_c3": lambda image: _multiplied(image.transpose(2, 0, 1) / 255),
     "constant": lambda image: (
         (np.arange(3 * image.size // 3) * 37 % 101 - 50).reshape(3, *image.shape[:2]) / 16
     ),
@@ -87,6 +88,12 @@ REFUSED: dict[str, tuple[type[etseg.EtsegError], int, tuple[str, ...]]] = {
 def _rank3(rgb: Floats) -> Floats:
     red, green, blue = rgb
     return np.stack([red - green, 2 * green - 0.5, blue + red / 2])
+
+
+def _multiplied(planes: Floats) -> Floats:
+    y, x = np.mgrid[: planes.shape[1], : planes.shape[2]]
+    weight = ((y * 5 + x * 7) % 17 - 8) / 64
+    return planes @ weight.T * weight
 
 
 def maps_of(

@@ -61,9 +61,10 @@ def test_instances(count: int) -> None:
         assert len(mapped()) == 1
 
 
-def test_a_constant_that_is_packed_and_read_as_it_is() -> None:
-    """PReLU's slope is the bias of a convolution: the delegate lets it go once that is packed."""
-    path = program("prelu_of_bias_c3")
+@pytest.mark.parametrize("name", ["prelu_of_bias_c3", "packed_and_read_c3"])
+def test_a_constant_that_is_packed_and_read_as_it_is(name: str) -> None:
+    """The delegate lets it go once it is packed."""
+    path = program(name)
     expected = plain(path)
     with module_of(path, "memory") as first, module_of(path) as second, module_of(path) as third:
         for module in (first, second, third):
