@@ -13,6 +13,9 @@ namespace etseg {
 namespace {
 
 constexpr std::int64_t kColumns = 128;  // two lines of a cache of a row of bytes
+// Rows of a few columns lie where no CPU expects them: asked for so many rows ahead. Of maps larger
+// than the caches that is several times as fast.
+constexpr std::size_t kRowsAhead = 16;
 
 // The runs of one label's mask, compressed: each a number, from the fourth on less the one two
 // before it, in groups of five bits, the lowest first, each one character: 48 + bits, + 32 if more
@@ -115,6 +118,12 @@ class Changes {
   std::int64_t counts_[kColumns] = {};
 };
 
+template <typename T>
+void fetch(const T* row, std::int64_t width) {
+  constexpr std::int64_t kLine = 64 / sizeof(T);
+  for (std::int64_t x = 0; x < width; x += kLine) __builtin_prefetch(row + x);
+}
+
 // Of columns [first, first + width) of the map.
 template <typename T>
 void gather(const LabelMapView& map, std::int64_t first, std::int64_t width,
@@ -123,6 +132,9 @@ void gather(const LabelMapView& map, std::int64_t first, std::int64_t width,
   const T* above = nullptr;
   const T* row = static_cast<const T*>(map.data) + first;
   for (std::size_t y = 0; y + 1 < rows.size(); ++y, row += map.width) {
+    if (y + kRowsAhead + 1 < rows.size()) {
+      fetch(row + static_cast<std::int64_t>(kRowsAhead) * map.width, width);
+    }
     if (rows[y] == rows[y + 1]) continue;  // no row of the image
     const auto add = [&](std::int64_t x) {
       changes.add(x, {static_cast<std::int32_t>(y), static_cast<std::int32_t>(row[x])});

@@ -47,21 +47,19 @@ def row_of(result: SegmentationResult, outputs: Sequence[str], wanted: Sequence[
         wanted: the labels that areas, boxes and masks are listed of, where they are there.
     """
     height, width = result.image_size
-    areas = result.areas()
-    there = [label for label in wanted if areas[label].pixels]
+    found = result.to_dict(wanted, boxes="boxes" in outputs, rle="rle" in outputs)["labels"]
+    order = {label.name: place for place, label in enumerate(wanted)}
+    there = sorted((e for e in found if e["pixels"]), key=lambda entry: order[entry["label"]])
     row: Row = {"size": {"height": height, "width": width}}
     if "areas" in outputs:
-        row["areas"] = [
-            {"label": m.name, "pixels": areas[m].pixels, "share": areas[m].share} for m in there
-        ]
+        row["areas"] = [{key: e[key] for key in ("label", "pixels", "share")} for e in there]
     if "boxes" in outputs:
-        boxes = result.boxes()
         row["boxes"] = [
-            {"label": m.name, **dict(zip(("x0", "y0", "x1", "y1"), boxes[m], strict=True))}
-            for m in there
+            {"label": e["label"], **dict(zip(("x0", "y0", "x1", "y1"), e["box"], strict=True))}
+            for e in there
         ]
     if "rle" in outputs:
-        row["rle"] = [{"label": m.name, **result.to_coco_rle(m)} for m in there]
+        row["rle"] = [{"label": e["label"], **e["rle"]} for e in there]
     if "mask_png" in outputs:
         row["mask_png"] = _png(result)
     row["error"] = None
