@@ -52,7 +52,6 @@ class _Loaded(NamedTuple):
     wanted: Sequence[IntEnum]
     pool: ThreadPoolExecutor
     budget: PixelBudget  # of all who call
-    process: int  # whose threads the pool has
 
 
 class Segmenter:
@@ -183,12 +182,13 @@ class Segmenter:
             return row_of_error(error, self.outputs)
 
     def _ready(self) -> _Loaded:
-        loaded = self._loaded
-        if loaded is not None and loaded.process != os.getpid():
-            raise ForkedProcessError(
-                f"this Segmenter was loaded in process {loaded.process}, whose threads are not in "
-                "this one; make another one here, or call it before nothing is forked"
-            )
+        if self._process != os.getpid():
+            if self._loaded is not None:
+                raise ForkedProcessError(
+                    f"this Segmenter was loaded in process {self._process}, whose threads are not "
+                    "in this one; load it in the child only, or start children with 'spawn'"
+                )
+            self._begin()  # the lock may be held by a thread that is not here
         with self._lock:
             if self._loaded is None:
                 threads = min(self._threads or _assigned() or get_num_threads(), MAX_CONCURRENCY)
@@ -202,16 +202,17 @@ class Segmenter:
                 # One more than instances: it reads the next image meanwhile.
                 pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="etseg.batch")
                 budget = PixelBudget(self._max_pixels)
-                self._loaded = _Loaded(module, wanted, pool, budget, os.getpid())
+                self._loaded = _Loaded(module, wanted, pool, budget)
             return self._loaded
 
     def _begin(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._loaded = None
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        del state["_lock"], state["_loaded"]
+        del state["_lock"], state["_loaded"], state["_process"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -236,6 +236,43 @@ def test_a_forked_child_says_so_and_does_not_wait(photo_path: Path) -> None:
     assert output_of(script, photo_path) == "0"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_another_thread_loads_it(photo_path: Path) -> None:
+    """The child has not that thread: it loads by itself, or says why it cannot."""
+    script = """
+        import os, signal, sys, threading, warnings
+        import etseg
+        from etseg.batch import Segmenter
+
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads
+        load, begun, gate = etseg.ImageSegmentationModule.load, threading.Event(), threading.Event()
+
+        def held(module, *arguments):
+            begun.set()
+            gate.wait()
+            load(module, *arguments)
+
+        etseg.ImageSegmentationModule.load = held
+        segmenter = Segmenter("selfie-segmentation")
+        thread = threading.Thread(target=segmenter.load)
+        thread.start()
+        begun.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            gate.set()
+            try:
+                (row,) = segmenter.rows([sys.argv[1]])
+                os._exit(row["error"] is not None)
+            except etseg.ForkedProcessError:
+                os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        gate.set()
+        thread.join()
+        """
+    assert output_of(script, photo_path) == "0"
+
+
 def test_one_that_is_too_large_goes_in_alone() -> None:
     budget = PixelBudget(100)
     with budget.room_for(1000):
