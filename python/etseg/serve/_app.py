@@ -143,6 +143,10 @@ class _Service:
             await asyncio.to_thread(self._models.load)
         logger.info("models loaded anew")
 
+    def count_dropped_line(self) -> None:
+        """For ``/metrics``: one of the log that is lost. On any thread."""
+        self._metrics.dropped()
+
     def refusal(self, request: Request) -> Response | None:
         """The answer to a request that is not looked into: as many wait as may."""
         if self._admission is None or (problem := self._admission.refusal) is None:

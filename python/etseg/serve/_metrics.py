@@ -25,6 +25,11 @@ class Metrics:
         self._requests = Counter(
             "etseg_requests_total", "Requests, by status.", ["status"], registry=self._registry
         )
+        self._dropped = Counter(
+            "etseg_log_lines_dropped_total",
+            "Lines of the log that nobody took in time.",
+            registry=self._registry,
+        )
         self._stages = Histogram(
             "etseg_stage_seconds",
             "Time of each stage of a segmentation.",
@@ -48,6 +53,10 @@ class Metrics:
     def answered(self, status: int) -> None:
         """One more request, with this status."""
         self._requests.labels(str(status)).inc()
+
+    def dropped(self) -> None:
+        """One more line of the log that is lost."""
+        self._dropped.inc()
 
     def observe(self, model: str, stages: Mapping[str, int]) -> None:
         """The stages of a segmentation, in nanoseconds."""

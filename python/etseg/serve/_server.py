@@ -24,6 +24,7 @@ from etseg._errors import InvalidConfigError
 from etseg._threads import get_num_threads, set_num_threads
 
 from ._app import create_app
+from ._logs import Lines
 from ._protocol import Protocol
 from ._settings import Settings
 
@@ -47,7 +48,7 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
     listener = _listener(host, port)
     # Of this process for its own workers; nobody else writes its environment.
     os.environ[_SETTINGS] = base64.b64encode(pickle.dumps((settings, workers))).decode()
-    _set_up_logging()
+    _lines()
     shown = f"[{host}]" if ":" in host else host
     say = partial(print, f"http://{shown}:{listener.getsockname()[1]}/", flush=True)
     config = uvicorn.Config(
@@ -56,6 +57,7 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
         http=Protocol,
         ws="none",
         lifespan="on",
+        log_config=None,  # of all loggers: see _lines
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -122,19 +124,27 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _set_up_logging() -> None:
-    logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("etseg.serve").setLevel(logging.INFO)
+def _lines() -> Lines:
+    """Where all loggers of this process write, from the first call on."""
+    root = logging.getLogger()
+    found = next((handler for handler in root.handlers if isinstance(handler, Lines)), None)
+    if found is None:
+        found = Lines(2)  # stderr
+        found.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+        root.addHandler(found)
+        logging.getLogger("etseg.serve").setLevel(logging.INFO)
+    return found
 
 
 def of_environment() -> Starlette:
     """The application that :func:`run` has described, in whichever process this is."""
     settings, workers = pickle.loads(base64.b64decode(os.environ[_SETTINGS]))
-    _set_up_logging()
+    lines = _lines()
     if workers > 1:
         # Each has its share of the cores, and not all of them.
         set_num_threads(settings.concurrency or max(1, get_num_threads() // workers))
     app = create_app(settings)
+    lines.on_drop = app.state.service.count_dropped_line
     inner = app.router.lifespan_context
     reloads: set[asyncio.Future[None]] = set()
 

@@ -52,6 +52,12 @@ class Served:
             with error:
                 return error.code, error.read()
 
+    def get(self, path: str) -> bytes:
+        """The body that a path is answered with."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE) as got:
+            body: bytes = got.read()
+            return body
+
     def connect(self, patience: float = PATIENCE) -> socket.socket:
         """A connection of bytes."""
         return socket.create_connection(("127.0.0.1", self.port), patience)
