@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <new>
 #include <random>
 #include <vector>
@@ -139,38 +140,56 @@ struct Errors {
   std::int64_t wrong_labels = 0;
 };
 
+// Of one pixel.
+inline void add_errors(Errors& errors, const SlowPixel& slow, const Maps& maps, std::size_t i,
+                       double tie) {
+  if (maps.label(i) != slow.label && (slow.lead > tie || !slow.finite)) ++errors.wrong_labels;
+  for (std::size_t p = 0; p < maps.planes.size(); ++p) {
+    const float fast = maps.probability(p, i);
+    if (!slow.finite) {
+      if (!std::isnan(fast)) errors.greatest = INFINITY;
+      continue;
+    }
+    const double error =
+        std::abs(fast - slow.probability[static_cast<std::size_t>(maps.planes[p].label)]);
+    if (!(error <= errors.greatest)) errors.greatest = std::isnan(error) ? INFINITY : error;
+  }
+}
+
 // Probabilities within `tolerance`; labels equal wherever the twin's lead exceeds `tie`, and at
-// ties the label of a probability that is as good as the greatest.
-inline Errors compare(const Field& field, etseg::Activation activation, const Maps& maps,
-                      double tolerance, double tie, const etseg::LogitsGrid& grid = {}) {
-  Errors errors;
-  const SlowPostprocess twin(field.view(), activation, maps.size.height, maps.size.width, grid);
-  for (std::int64_t y = 0; y < maps.size.height; ++y) {
-    for (std::int64_t x = 0; x < maps.size.width; ++x) {
-      const auto i = static_cast<std::size_t>(y * maps.size.width + x);
+// ties the label of a probability that is as good as the greatest. Of several maps of one field, as
+// the twin takes far longer than they do: all of one size.
+inline void compare(const Field& field, etseg::Activation activation,
+                    std::initializer_list<const Maps*> all, double tolerance, double tie,
+                    const etseg::LogitsGrid& grid = {}) {
+  const Size size = (*all.begin())->size;
+  std::vector<Errors> errors(all.size());
+  const SlowPostprocess twin(field.view(), activation, size.height, size.width, grid);
+  for (std::int64_t y = 0; y < size.height; ++y) {
+    for (std::int64_t x = 0; x < size.width; ++x) {
       const SlowPixel slow = twin.at(y, x);
-      if (maps.label(i) != slow.label && (slow.lead > tie || !slow.finite)) ++errors.wrong_labels;
-      for (std::size_t p = 0; p < maps.planes.size(); ++p) {
-        const float fast = maps.probability(p, i);
-        if (!slow.finite) {
-          if (!std::isnan(fast)) errors.greatest = INFINITY;
-          continue;
-        }
-        const double error =
-            std::abs(fast - slow.probability[static_cast<std::size_t>(maps.planes[p].label)]);
-        if (!(error <= errors.greatest)) errors.greatest = std::isnan(error) ? INFINITY : error;
+      const auto i = static_cast<std::size_t>(y * size.width + x);
+      for (std::size_t m = 0; m < all.size(); ++m) {
+        add_errors(errors[m], slow, *all.begin()[m], i, tie);
       }
     }
   }
-  CHECK_MSG(errors.wrong_labels == 0 && errors.greatest <= tolerance,
-            "%lld classes %lldx%lld -> %lldx%lld activation %d planes %zu: %lld wrong labels, "
-            "probability off by %.3g",
-            static_cast<long long>(field.channels), static_cast<long long>(field.size.height),
-            static_cast<long long>(field.size.width), static_cast<long long>(maps.size.height),
-            static_cast<long long>(maps.size.width), static_cast<int>(activation),
-            maps.planes.size(), static_cast<long long>(errors.wrong_labels), errors.greatest);
-  CHECK(maps.guards_intact());
-  return errors;
+  for (std::size_t m = 0; m < all.size(); ++m) {
+    const Maps& maps = *all.begin()[m];
+    CHECK_MSG(errors[m].wrong_labels == 0 && errors[m].greatest <= tolerance,
+              "%lld classes %lldx%lld -> %lldx%lld activation %d planes %zu: %lld wrong labels, "
+              "probability off by %.3g",
+              static_cast<long long>(field.channels), static_cast<long long>(field.size.height),
+              static_cast<long long>(field.size.width), static_cast<long long>(size.height),
+              static_cast<long long>(size.width), static_cast<int>(activation), maps.planes.size(),
+              static_cast<long long>(errors[m].wrong_labels), errors[m].greatest);
+    CHECK(maps.guards_intact());
+  }
+}
+
+inline void compare(const Field& field, etseg::Activation activation, const Maps& maps,
+                    double tolerance, double tie, const etseg::LogitsGrid& grid = {}) {
+  compare(field, activation, {&maps}, tolerance, tie, grid);
 }
 
 inline std::vector<std::int64_t> all_labels(

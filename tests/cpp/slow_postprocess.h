@@ -32,6 +32,7 @@ class SlowPostprocess {
     const Tap tx = tap(x, logits_.width, width_, head_width_);
     SlowPixel pixel;
     std::vector<double> v;
+    v.reserve(static_cast<std::size_t>(logits_.channels) + 1);
     for (std::int64_t c = 0; c < logits_.channels; ++c) {
       double sum = 0;
       for (const auto& [row, row_weight] :
@@ -47,6 +48,7 @@ class SlowPostprocess {
       v.push_back(sum);
     }
     if (!pixel.finite) return pixel;
+    pixel.probability.reserve(v.size() + 1);
 
     if (v.size() == 1) {
       double p = v[0];
