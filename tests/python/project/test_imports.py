@@ -66,7 +66,7 @@ def test_help() -> None:
     ("options", "uses"),
     [
         ((), set()),
-        (("--json",), {"json", "cv2"}),  # for the boxes
+        (("--json",), {"json"}),
         (("--mask", "mask.png"), {"etseg._results.saving"}),
         (("--npz", "maps.npz"), {"etseg._results.saving", "zipfile"}),
     ],
