@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +23,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._stage = lru_cache(maxsize=None)(self._labelled)
         self._requests = Counter(
             "etseg_requests_total", "Requests, by status.", ["status"], registry=self._registry
         )
@@ -61,12 +63,15 @@ class Metrics:
     def observe(self, model: str, stages: Mapping[str, int]) -> None:
         """The stages of a segmentation, in nanoseconds."""
         for stage, nanoseconds in stages.items():
-            self._stages.labels(model, stage).observe(nanoseconds / 1e9)
+            self._stage(model, stage).observe(nanoseconds / 1e9)
 
     def count(self, running: int, waiting: int) -> None:
         """How many there are now."""
         self._running.set(running)
         self._waiting.set(waiting)
+
+    def _labelled(self, model: str, stage: str) -> Histogram:
+        return self._stages.labels(model, stage)
 
     def text(self) -> bytes:
         """In Prometheus' format."""

@@ -17,6 +17,8 @@ _LEAST = 1 << 16
 ANSWER_SECONDS = 300.0
 #: Bytes of a head, or of what else is no body: trailers, a line without an end.
 MOST_HEAD = 1 << 16
+#: Bytes of a body that are received before the application takes them.
+_MOST_UNREAD = 1 << 19
 #: Requests that may be sent before the first is answered.
 _MOST_AHEAD = 16
 
@@ -75,8 +77,20 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """As uvicorn does, with fewer stops: it pauses at 64 KiB, and copies each part twice."""
         self._dull = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        if not cycle.body:
+            cycle.body = body  # type: ignore[assignment]  # whose bytes() it is itself
+        else:
+            if isinstance(cycle.body, bytes):
+                cycle.body = bytearray(cycle.body)
+            cycle.body += body
+        if len(cycle.body) > _MOST_UNREAD:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         # First: it may go on with the next request, which came in one piece with this one.

@@ -253,3 +253,38 @@ def test_the_request_at_work_learns_that_its_client_has_gone(how: str) -> None:
         assert b"200 OK" not in transport.written
 
     asyncio.run(work())
+
+
+def test_a_body_is_what_was_sent_however_it_comes() -> None:
+    """Parts that are taken one by one, several at a time, and more than are kept for one taking."""
+
+    async def work() -> None:
+        taken: list[bytes] = []
+        go_on = asyncio.Event()
+
+        async def app(_scope: Any, receive: Any, _send: Any) -> None:
+            more = True
+            while more:
+                await go_on.wait()
+                message = await receive()
+                taken.append(message["body"])
+                more = message["more_body"]
+
+        protocol, transport, _ = connected(app)
+        parts = [bytes([number]) * (1 << 17) for number in range(12)]
+        protocol.data_received(HEAD + b"Content-Length: %d\r\n\r\n" % sum(map(len, parts)))
+        for number, part in enumerate(parts):
+            protocol.data_received(part)
+            assert protocol.flow.read_paused is (number in (6, 7))
+            if number in (0, 1, 7):
+                go_on.set()
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                go_on.clear()
+        go_on.set()
+        await asyncio.gather(*protocol.tasks)
+        assert b"".join(taken) == b"".join(parts)
+        assert all(type(part) is bytes for part in taken)
+        assert transport.ended == "closed"  # as nothing was answered
+
+    asyncio.run(work())
