@@ -43,7 +43,7 @@ _LAYERS = {
         ),
         "vocabulary",
     ),
-    **dict.fromkeys(("_holder", "_module"), "_module"),
+    **dict.fromkeys(("_holder", "_module", "_compact"), "_module"),
     "_one_call": "_one_call",
     "": "surface",
     "resources": "surface",

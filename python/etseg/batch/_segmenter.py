@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from etseg._compact import compact_module
 from etseg._errors import (
     ForkedProcessError,
     InvalidStateError,
@@ -194,8 +195,7 @@ class Segmenter:
                 threads = min(self._threads or _assigned() or get_num_threads(), MAX_CONCURRENCY)
                 if threads == 1:
                     _keep_to_one_thread()
-                module = ImageSegmentationModule(concurrency=threads, **self._options)
-                module.load(self.model)
+                module = compact_module(self.model, concurrency=threads, **self._options)
                 members = [m for m in module.labels if m.name != "ARGMAX"]
                 chosen = {int(member_of(module.labels, label)) for label in self.classes}
                 wanted = [m for m in members if not chosen or int(m) in chosen]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
+from etseg._compact import compact_module
 from etseg._model.catalogue import CATALOGUE
 from etseg._model.spec import ModelSpec
 from etseg._module import ImageSegmentationModule
 from etseg._options import ModuleKeywords
 
 from ._problem import ProblemError
-
-#: Labels whose indices a byte holds; ARGMAX is one of them, and has none.
-_MOST_OF_UINT8 = 257
 
 
 class Models:
@@ -65,13 +63,7 @@ class Models:
 
     def _loaded(self, spec: ModelSpec) -> ImageSegmentationModule:
         """Its ARGMAX is uint8 where its labels fit: a quarter of the memory, and less time."""
-        dtypes: tuple[Literal["uint8", "int32"], ...] = ("uint8", "int32")
-        for dtype in dtypes:
-            options: ModuleKeywords = {**self._options, "argmax_dtype": dtype}
-            module = ImageSegmentationModule(**options)
-            module.load(spec)
-            if len(module.labels) <= _MOST_OF_UINT8:
-                break
+        module = compact_module(spec, **self._options)
         module.warmup()
         return module
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from etseg._cli.common import download_bar
 from etseg._cli.values import names_of_labels
+from etseg._compact import compact_module
 from etseg._model.choosing import as_spec
 from etseg._model.files import locate
 from etseg._model.spec import ModelSpec
@@ -27,12 +28,7 @@ def loaded(
         concurrency = min(get_num_threads(), photos, MAX_CONCURRENCY)
         if concurrency * path.stat().st_size > _MOST_COPIES:
             concurrency = 1
-    module = ImageSegmentationModule(concurrency=concurrency, argmax_dtype="uint8")
-    module.load(model)
-    if len(module.labels) - 1 > 256:  # without ARGMAX
-        module = ImageSegmentationModule(concurrency=concurrency)
-        module.load(model)
-    return module
+    return compact_module(model, concurrency=concurrency)
 
 
 def described(
