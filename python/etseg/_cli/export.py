@@ -73,6 +73,19 @@ file was written; 2 wrong usage; 130 ended by Ctrl-C.
     help="What the network takes; uint8 where it normalises pixels of 0..255 itself.",
 )
 @click.option(
+    "--takes",
+    type=click.Choice(["float32-nchw", "float32-nhwc", "uint8-nchw", "uint8-nhwc"]),
+    help="What the file's program shall take: of uint8 it normalises pixels itself, by --mean and "
+    "--std.  [default: what the network takes]",
+)
+@click.option(
+    "--returns",
+    type=click.Choice(["scores", "labels-uint8", "labels-int32"]),
+    default="scores",
+    show_default=True,
+    help="Scores of each label, or the label of each pixel, of which no probability can be had.",
+)
+@click.option(
     "--labels",
     metavar="FILE|A,B,C",
     help="Names in the order of the channels: a file with one a line, or the names.",

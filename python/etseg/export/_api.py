@@ -24,6 +24,8 @@ def export(
     input_format: Literal[
         "float32-nchw", "float32-nhwc", "uint8-nchw", "uint8-nhwc"
     ] = "float32-nchw",
+    takes: Literal["float32-nchw", "float32-nhwc", "uint8-nchw", "uint8-nhwc"] | None = None,
+    returns: Literal["scores", "labels-uint8", "labels-int32"] = "scores",
     name: str | None = None,
     labels: Labels | None = None,
     mean: Iterable[float] | None = None,
@@ -67,6 +69,11 @@ def export(
         size: height and width of the network's input. None: what it was made for.
         input_format: what the network takes: float32 or uint8, [1, 3, H, W] ("nchw") or
             [1, H, W, 3] ("nhwc"). uint8 is pixels of 0 to 255, which it normalises itself.
+        takes: what the program shall take, likewise. Of bytes it normalises them itself, by `mean`
+            and `std`, for a network that wants floats. None: what the network takes.
+        returns: "scores", or the label of each pixel, [1, 1, H', W'] of the network's own size:
+            then no map of a probability can be had of the program. A network that returns labels
+            keeps their type.
         name: what the model is called; as for :class:`etseg.ModelSpec`, like those that follow.
         labels: in the order of the channels; by "sigmoid" of several channels one more, for none
             of them.
@@ -111,6 +118,8 @@ def export(
         path,
         size,
         input_format,
+        takes,
+        returns,
         {
             "name": name,
             "labels": labels,

@@ -23,9 +23,15 @@ from ._job import Job
 from ._lowering.program import Program, lower
 from ._quantization.int8 import Quantized, quantized
 from ._report import ExportReport
-from ._verification.compare import compare, compare_labels, measure, random_photo
+from ._verification.compare import (
+    at_image_size,
+    compare,
+    compare_labels,
+    measure,
+    random_photo,
+)
 from ._verification.profile import shares_of_time
-from ._verification.runtime import Preprocessing
+from ._verification.runtime import Eager, Preprocessing
 
 #: Of float32 programs: their scores and the network's may differ by this share of the largest.
 _ROUNDING = 1e-3
@@ -41,6 +47,7 @@ class Building:
         job: the export.
         prepared: its graph, and what was done to it.
         preprocessing: of the programs.
+        eager: the network that they are compared with.
         folder: to put them in, for the time being.
         on_progress: called with the name of each stage as it begins.
     """
@@ -48,6 +55,7 @@ class Building:
     job: Job
     prepared: Prepared
     preprocessing: Preprocessing
+    eager: Eager
     folder: Path
     on_progress: Callable[[str], object]
 
@@ -87,7 +95,7 @@ def built(building: Building, backend: str) -> Built:
 
 
 def _lowered(job: Job, graph: fx.GraphModule, backend: str) -> Program:
-    return lower(graph, job.size, backend, written(job.spec), job.options.input_format)
+    return lower(graph, job.size, backend, written(job.spec), job.options.takes)
 
 
 def _quantized(job: Job, prepared: Prepared, preprocessing: Preprocessing) -> Quantized:
@@ -105,25 +113,30 @@ def _compared(
     Raises:
         ExportError: etseg cannot run it.
     """
-    job, prepared, preprocessing = building.job, building.prepared, building.preprocessing
+    job, prepared, eager = building.job, building.prepared, building.eager
     photos = (*job.photos, random_photo(job.size))
+    notes = [*job.network.notes, *prepared.notes]
     try:
         if job.channels == 0:
-            comparisons = compare_labels(path, job.module, photos, preprocessing)
+            comparisons = compare_labels(path, eager, photos)
+            if job.options.returns != "scores":
+                notes.append(_coarse(at_image_size(path, eager, job.photos)))
         else:
-            comparisons = compare(path, job.spec, job.module, prepared.graph, photos, preprocessing)
+            comparisons = compare(
+                path, job.spec, eager, prepared.graph, photos, building.preprocessing
+            )
         (measured,) = measure([path], job.photos[0])
     except EtsegError as error:
         raise ExportError(f"etseg does not run the program: {error}") from error
     # executorch's own runtime does not find OpenVINO.
-    left_time, notes = {}, [*job.network.notes, *prepared.notes]
+    left_time = {}
     if program.left and backend == "xnnpack":
         try:
-            left_time = shares_of_time(path, job.size, job.options.input_format)
+            left_time = shares_of_time(path, job.size, job.options.takes)
         except ExportError as error:  # the program itself is sound
             notes.append(f"what is left was not timed: {error}")
     with torch.no_grad():
-        shape = prepared.graph(blank(job.size, job.options.input_format)).shape
+        shape = prepared.graph(blank(job.size, job.options.takes)).shape
     agreement = sum(one.agreement for one in comparisons[:-1]) / len(job.photos)
     return ExportReport(
         path=job.options.path,
@@ -131,7 +144,7 @@ def _compared(
         backend=backend,
         quantized=job.options.quantize is not None,
         input_size=job.size,
-        input_format=job.options.input_format,
+        input_format=job.options.takes,
         output_size=(int(shape[-2]), int(shape[-1])),
         channels=job.channels,
         metadata=json.loads(written(job.spec)),
@@ -155,6 +168,13 @@ def _compared(
         seconds=time.perf_counter() - job.start,
         peak_bytes=_peak_bytes(),
         notes=tuple(notes),
+    )
+
+
+def _coarse(kept: float) -> str:
+    return (
+        f"labels are not interpolated: at the photos' size {kept:.1%} of the pixels have the label "
+        "that the network's scores, interpolated, give them"
     )
 
 

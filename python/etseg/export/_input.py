@@ -12,9 +12,14 @@ def is_bytes(input_format: InputFormat) -> bool:
     return input_format.startswith("uint8")
 
 
+def is_interleaved(input_format: InputFormat) -> bool:
+    """Whether the channels of a pixel lie together: [1, H, W, 3]."""
+    return input_format.endswith("nhwc")
+
+
 def of_planes(planes: torch.Tensor, input_format: InputFormat) -> torch.Tensor:
     """An image [1, 3, H, W] as a network takes it; for one of bytes they are whole numbers."""
-    if input_format.endswith("nhwc"):
+    if is_interleaved(input_format):
         planes = planes.permute(0, 2, 3, 1).contiguous()
     return planes.to(torch.uint8) if is_bytes(input_format) else planes
 

@@ -14,6 +14,7 @@ from etseg._model.spec import ModelSpec
 
 from ._errors import ExportError
 from ._input import blank, is_bytes
+from ._interface import returning, taking
 from ._options import Options
 from ._quantization.int8 import kept_back
 from ._sources import Network, open_network
@@ -30,7 +31,9 @@ class Job:
     """An export under way."""
 
     network: Network
-    module: nn.Module  # takes an image, returns [1, C, H', W']; labels where `channels` is 0
+    whole: nn.Module  # as it came: takes an image, returns [1, C, H', W'], or labels
+    whole_spec: ModelSpec
+    module: nn.Module  # what becomes the program; returns labels where `channels` is 0
     size: tuple[int, int]
     channels: int
     spec: ModelSpec
@@ -72,7 +75,13 @@ def opened(
             f"input_format is {options.input_format!r}: a network that takes bytes normalises them "
             "itself; leave out mean and std"
         )
-    return Job(found, module, size, channels, spec, options, *_photos(options), start)
+    program, own = taking(module, spec, options.input_format, options.takes)
+    program, own = returning(program, own, channels, options.returns)
+    if options.returns != "scores":
+        channels = 0
+    return Job(
+        found, module, spec, program.eval(), size, channels, own, options, *_photos(options), start
+    )
 
 
 def _photos(options: Options) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:

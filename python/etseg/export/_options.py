@@ -14,6 +14,7 @@ from etseg._model.spec import ModelSpec
 Backend = Literal["xnnpack", "openvino", "auto"]
 Quantize = Literal["int8"]
 InputFormat = Literal["float32-nchw", "float32-nhwc", "uint8-nchw", "uint8-nhwc"]
+Returns = Literal["scores", "labels-uint8", "labels-int32"]
 
 #: Share of pixels with the label that the network gives them, below which a program is refused.
 _LEAST_AGREEMENT = {None: 0.995, "int8": 0.97}
@@ -26,7 +27,9 @@ class Options:
 
     path: Path
     size: tuple[int, int] | None
-    input_format: InputFormat
+    input_format: InputFormat  # of the network
+    takes: InputFormat  # the program
+    returns: Returns
     described: dict[str, Any]
     low_stride: bool | None
     backend: Backend
@@ -41,6 +44,8 @@ class Options:
         path: str | os.PathLike[str],
         size: tuple[int, int] | None,
         input_format: str,
+        takes: str | None,
+        returns: str,
         described: dict[str, Any],
         low_stride: bool | None,
         backend: str,
@@ -62,6 +67,14 @@ class Options:
                 f"quantize={quantize!r} is for backend='xnnpack'; it is {backend!r}"
             )
         _one_of("input_format", input_format, get_args(InputFormat))
+        takes = input_format if takes is None else takes
+        _one_of("takes", takes, get_args(InputFormat))
+        _one_of("returns", returns, get_args(Returns))
+        if returns != "scores" and low_stride:
+            raise InvalidUserInputError(
+                f"returns={returns!r} leaves no scores that etseg could upsample; leave low_stride "
+                "(--cut) out"
+            )
         if quantize is not None and calibration is None:
             raise InvalidUserInputError(
                 "quantize='int8' needs calibration: photos such as the network is for, a folder "
@@ -69,9 +82,16 @@ class Options:
             )
         if quantize is None and calibration is not None:
             raise InvalidUserInputError("calibration photos are for quantize='int8'; it is None")
-        if quantize is not None and input_format != "float32-nchw":
+        if quantize is not None and (input_format, takes) != ("float32-nchw",) * 2:
+            other = takes if input_format == "float32-nchw" else input_format
             raise InvalidUserInputError(
-                f"quantize={quantize!r} is for input_format='float32-nchw', not {input_format!r}"
+                f"quantize={quantize!r} is for networks and programs that take 'float32-nchw', not "
+                f"{other!r}"
+            )
+        if quantize is not None and returns != "scores":
+            raise InvalidUserInputError(
+                f"quantize={quantize!r} is for programs that return scores, not {returns!r}: which "
+                "layers stay in float is decided by them"
             )
         given = {name: value for name, value in described.items() if value is not None}
         ModelSpec(model_source=path, **given)  # raises what is wrong with a field
@@ -85,6 +105,8 @@ class Options:
             _writable(path),
             None if size is None else _size(size),
             input_format,  # type: ignore[arg-type]  # one of them
+            takes,  # type: ignore[arg-type]
+            returns,  # type: ignore[arg-type]
             given,
             low_stride,
             backend,  # type: ignore[arg-type]  # one of them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -17,7 +18,7 @@ from ._graph.cutting import prepare
 from ._job import opened
 from ._options import Options
 from ._report import ExportReport
-from ._verification.runtime import Preprocessing
+from ._verification.runtime import Eager, Preprocessing
 
 
 def run(
@@ -30,19 +31,20 @@ def run(
     start = time.perf_counter()
     on_progress("opening the network")
     job = opened(network, weights, options, start)
-    preprocessing = Preprocessing(
-        job.size, job.spec.mean, job.spec.std, job.spec.resample or "antialias",
-        options.input_format,
-    )  # fmt: skip
-    try:
+    with contextlib.ExitStack() as stack:
+        own = stack.enter_context(Preprocessing(job.size, job.whole_spec, options.input_format))
+        preprocessing = own
+        if options.takes != options.input_format:
+            preprocessing = stack.enter_context(Preprocessing(job.size, job.spec, options.takes))
+        eager = Eager(job.whole, own, job.whole_spec.activation or "softmax")
         on_progress("tracing it")
         prepared = prepare(
             job.module, job.size, job.photos, preprocessing, options.low_stride,
-            job.spec.activation or "softmax", options.input_format,
+            eager.activation, options.takes,
         )  # fmt: skip
         job = replace(job, spec=replace(job.spec, logits_grid=prepared.grid))
         with tempfile.TemporaryDirectory() as folder:
-            building = Building(job, prepared, preprocessing, Path(folder), on_progress)
+            building = Building(job, prepared, preprocessing, eager, Path(folder), on_progress)
             if options.backend == "auto":
                 made = fastest(building)
             else:
@@ -50,5 +52,3 @@ def run(
             data = made.path.read_bytes()
             write_whole(options.path, lambda file: file.write(data))
         return replace(made.report, seconds=time.perf_counter() - start)
-    finally:
-        preprocessing.close()

@@ -347,6 +347,7 @@ def test_what_is_left_has_its_share_of_the_time(tmp_path: Path) -> None:
     assert report.left == {"cumsum": 1}
     assert set(report.left_time) == {"cumsum"}
     assert 0 < report.left_time["cumsum"] < 1
+    assert json.loads(report.as_json())["left_time"] == report.left_time
     assert f"of a forward's time {report.left_time['cumsum']:.1%}: cumsum" in report.table()
 
 

@@ -17,7 +17,7 @@ from etseg.export._report import Comparison
 
 from .labels import agreement, upsampled
 from .photos import Photo
-from .runtime import Preprocessing, Runner
+from .runtime import Eager, Preprocessing, Runner
 
 #: How long the program is run to measure it, and how often at least.
 _SECONDS, _RUNS = 1.0, 5
@@ -34,7 +34,7 @@ class Measured:
 def compare(
     path: Path,
     spec: ModelSpec,
-    whole: Callable[[torch.Tensor], torch.Tensor],
+    eager: Eager,
     cut: Callable[[torch.Tensor], torch.Tensor],
     photos: tuple[Photo, ...],
     preprocessing: Preprocessing,
@@ -44,7 +44,7 @@ def compare(
     Args:
         path: of the program.
         spec: what its input and output mean.
-        whole: the network as it came.
+        eager: the network as it came.
         cut: the network as it was lowered, in float32: what the program should return.
         photos: to compare on.
         preprocessing: of the program.
@@ -57,9 +57,9 @@ def compare(
             image = preprocessing(photo.pixels)
             with torch.no_grad():
                 expected = cut(image)[0].numpy()
-                scores = upsampled(whole(image), photo.pixels.shape[:2])
+            scores = upsampled(eager(photo.pixels), photo.pixels.shape[:2])
             labels = module.forward(photo.pixels, resize=True).argmax
-            equal, but_for_ties = agreement(scores, module.spec.activation or "softmax", labels)
+            equal, but_for_ties = agreement(scores, eager.activation, labels)
             got = runner.scores(photo.pixels)
             found.append(
                 Comparison(
@@ -74,24 +74,36 @@ def compare(
     return tuple(found)
 
 
-def compare_labels(
-    path: Path,
-    network: Callable[[torch.Tensor], torch.Tensor],
-    photos: tuple[Photo, ...],
-    preprocessing: Preprocessing,
-) -> tuple[Comparison, ...]:
-    """Each photo through a program and a network that return labels, at their own size."""
+def compare_labels(path: Path, eager: Eager, photos: tuple[Photo, ...]) -> tuple[Comparison, ...]:
+    """Each photo through a program that returns labels, and the network, at their own size."""
     found = []
     with ImageSegmentationModule() as module:
         module.load(ModelSpec(model_source=path))  # as a user loads it: by what it says itself
         for photo in photos:
-            with torch.no_grad():
-                expected = network(preprocessing(photo.pixels))
+            expected = eager(photo.pixels)
             labels = module.forward(photo.pixels).argmax
-            equal = float((labels == expected.reshape(labels.shape).numpy()).mean())
+            if expected.is_floating_point():
+                equal, but_for_ties = agreement(expected, eager.activation, labels)
+            else:
+                equal = float((labels == expected.reshape(labels.shape).numpy()).mean())
+                but_for_ties = equal
             size = (photo.pixels.shape[0], photo.pixels.shape[1])
-            found.append(Comparison(photo.name, size, None, None, equal, equal))
+            found.append(Comparison(photo.name, size, None, None, equal, but_for_ties))
     return tuple(found)
+
+
+def at_image_size(path: Path, eager: Eager, photos: tuple[Photo, ...]) -> float:
+    """Of the photos' pixels, the share that has the label by the network's scores, 0..1.
+
+    The scores are interpolated to the photo's size; the labels that the program returns are not.
+    """
+    total = 0.0
+    with ImageSegmentationModule(path) as module:
+        for photo in photos:
+            scores = upsampled(eager(photo.pixels), photo.pixels.shape[:2])
+            labels = module.forward(photo.pixels, resize=True).argmax
+            total += agreement(scores, eager.activation, labels)[0]
+    return total / len(photos)
 
 
 def measure(paths: Sequence[Path], photo: Photo) -> tuple[Measured, ...]:

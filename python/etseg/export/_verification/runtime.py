@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -32,15 +33,13 @@ class Preprocessing:
     """Images as etseg hands them to a network, by etseg itself.
 
     A program that returns its input is run, whose three "probabilities" are what the network
-    will see.
+    will see. A context manager.
     """
 
     def __init__(
         self,
         size: tuple[int, int],
-        mean: tuple[float, float, float] | None,
-        std: tuple[float, float, float] | None,
-        resample: Literal["bilinear", "antialias"],
+        spec: ModelSpec,
         input_format: InputFormat = "float32-nchw",
     ) -> None:
         from executorch.exir import to_edge
@@ -61,10 +60,10 @@ class Preprocessing:
                 ModelSpec(
                     model_source=path,
                     labels=("red", "green", "blue"),
-                    mean=mean,
-                    std=std,
+                    mean=spec.mean,
+                    std=spec.std,
                     activation="none",
-                    resample=resample,
+                    resample=spec.resample or "antialias",
                 )
             )
 
@@ -74,9 +73,37 @@ class Preprocessing:
         planes = torch.from_numpy(np.stack([result[index] for index in range(3)])[None])
         return of_planes(planes, self._input_format)
 
-    def close(self) -> None:
-        """Frees the program."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self._module.delete()
+
+
+@dataclass(frozen=True)
+class Eager:
+    """The network as it came, in torch.
+
+    Attributes:
+        network: takes an image.
+        preprocessing: of its images.
+        activation: of its scores.
+    """
+
+    network: nn.Module
+    preprocessing: Preprocessing
+    activation: str
+
+    def __call__(self, photo: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """What it returns for an image [H, W, 3]: scores [1, C, H', W'], or labels."""
+        with torch.no_grad():
+            output: torch.Tensor = self.network(self.preprocessing(photo))
+            return output
 
 
 class Runner:
