@@ -131,6 +131,7 @@ def test_the_commands_options_are_there() -> None:
     for page, call in calls:
         known, given = options_of(call)
         assert set(given) <= known, (page.name, call)
+        assert all(word.strip() for word in call), (page.name, "a line ends in two backslashes")
 
 
 def test_every_public_name_is_in_the_reference() -> None:
