@@ -1,12 +1,14 @@
 """What exports of networks are like: sizes, agreement and times, as a table in Markdown.
 
     python benchmarks/export.py [NAME ...] [--again] [--times] [--write]
+    python benchmarks/export.py NAME ... --onnxruntime
 
 In an environment with the extra "export", torchvision, transformers and
 segmentation_models_pytorch. Each row's program and report are kept in build/benchmarks/export, and
 a row that is there is not made again: what was interrupted goes on where it was. Times want a
 machine that does nothing else; --times measures them anew, of the programs that are there, in some
-seconds a row.
+seconds a row. --onnxruntime runs each program beside the same network in onnxruntime, both on one
+thread, and prints the CPU time of either (with onnx and onnxruntime installed).
 
 The real DeepLab's weights are read from the models beside the checkout. The other networks have
 random ones, whose labels say nothing: they are there for sizes and times.
@@ -100,6 +102,20 @@ def row(name: str, form: str, found: dict[str, Any]) -> str:
     )
 
 
+def against_onnxruntime(name: str, form: str) -> str:
+    """A line of text: the CPU time of a forward, of the row's program and of onnxruntime."""
+    from harness.onnx_peer import beside
+
+    network = NETWORKS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        program = PROGRAMS / f"{name}-{form}.pte"
+        found = beside(network.seeded(), network.size, program, Path(folder))
+    return (
+        f"{name} {form}: {found.etseg:.1f} ms of CPU, onnxruntime {found.onnxruntime:.1f} ms; "
+        f"ratio {found.etseg / found.onnxruntime:.2f}"
+    )
+
+
 def write(table: list[str]) -> None:
     """Puts the table into the page, in the place of the one that is there."""
     text = PAGE.read_text(encoding="utf-8")
@@ -118,12 +134,17 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="make rows that are there, too")
     parser.add_argument("--times", action="store_true", help="measure rows that are there anew")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
+    parser.add_argument(
+        "--onnxruntime", action="store_true", help="run each beside it, on one thread"
+    )
     options = parser.parse_args()
     unknown = set(options.names) - set(NETWORKS)
     if unknown:
         parser.error(f"no network is called {', '.join(sorted(unknown))}")
     if options.write and options.names:
         parser.error("--write puts the whole table into the page; leave the names out")
+    if options.write and options.onnxruntime:
+        parser.error("--onnxruntime takes all threads but one away; it does not go with --write")
     PROGRAMS.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")  # of the exporters, about themselves
     print(HEAD, flush=True)
@@ -132,6 +153,8 @@ def main() -> None:
         for form in NETWORKS[name].forms:
             table.append(row(name, form, kept(name, form, options.again, options.times)))
             print(table[-1], flush=True)
+            if options.onnxruntime:
+                print(against_onnxruntime(name, form), flush=True)
     if options.write:
         write(table)
 

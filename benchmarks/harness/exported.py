@@ -41,10 +41,14 @@ class Network:
     trained: bool = False
     saved: bool = False
 
+    def seeded(self) -> nn.Module:
+        """It, with the same weights each time."""
+        torch.manual_seed(1)
+        return self.make().eval()
+
     def source(self, folder: Path) -> object:
         """What export() is given."""
-        torch.manual_seed(1)
-        network = self.make().eval()
+        network = self.seeded()
         if not self.saved:
             return network
         network.save_pretrained(folder)  # type: ignore[operator]
