@@ -9,3 +9,7 @@ Kind = Literal["mask", "arrays", "json", "overlay", "colorize", "cutout"]
 
 #: Whose colours what is cut out has where a pixel is of it in part.
 Foreground = Literal["estimate", "image"]
+
+#: Networks are hardly ever quite sure: up to this probability what is cut out is clear, and from
+#: 1 less it on opaque. Else a tenth of a wall, or of another background, would show as a shimmer.
+HAZE = 0.1

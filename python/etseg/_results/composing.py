@@ -15,7 +15,8 @@ from etseg._errors import FileMissingError, InvalidUserInputError
 from etseg._images.source import source_of
 from etseg._limits import Limits
 
-from .choices import Foreground
+from .checks import within
+from .choices import HAZE, Foreground
 from .made import Made
 from .palettes import COLOUR_NAMES, colour_of
 from .pictures import Image, rgb_of
@@ -23,22 +24,27 @@ from .pictures import Image, rgb_of
 #: A background is blurred in a picture of so many pixels a side, by so many of them.
 _BLUR_SIDE = 512
 _BLUR = 10.0
+#: At one half, edges would be as hard as without probabilities.
+_MOST_HAZE = 0.45
 
 
-def opacity(made: Made, labels: object) -> npt.NDArray[np.uint8]:
+def opacity(made: Made, labels: object, haze: object = HAZE) -> npt.NDArray[np.uint8]:
     """How much each pixel of the image is of one of the labels, (height, width), 0 to 255.
 
-    The sum of their probabilities, if the maps of all were asked for; else 255 or 0. NaN is 0.
+    Of the sum of their probabilities, if the maps of all were asked for, what lies between `haze`
+    and 1 - `haze`, spread over all of 0 to 255; else 255 or 0. NaN is 0.
 
     Args:
         labels: one, several, or None for all but the background.
+        haze: 0 to 0.45; at 0 the opacity is the probability itself.
 
     Raises:
         LabelError: there is no such label.
-        InvalidUserInputError: there is none to choose.
+        InvalidUserInputError: there is none to choose, or `haze` is no such number.
     """
     from etseg._opencv import cv2
 
+    low = within("haze", haze, _MOST_HAZE)
     plane = _probability(made, labels)
     if plane is None:
         mask = made.image_mask(*_members(made, labels))
@@ -49,7 +55,17 @@ def opacity(made: Made, labels: object) -> npt.NDArray[np.uint8]:
     if plane.shape != (height, width):
         resized = cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
         plane = np.asarray(resized, np.float32)
-    return np.asarray(cv2.convertScaleAbs(plane, alpha=255.0), np.uint8)  # rounds
+    return opacity_of(plane, low)
+
+
+def opacity_of(plane: npt.NDArray[np.float32], haze: float) -> npt.NDArray[np.uint8]:
+    """Of probabilities (H, W): 0 up to `haze`, 255 from 1 - `haze` on, and between them evenly."""
+    from etseg._opencv import cv2
+
+    slope = 255 / (1 - 2 * haze)
+    # In one pass: rounds, and makes less than 0 or more than 255 those.
+    rounded = cv2.addWeighted(plane, slope, plane, 0, -slope * haze, dtype=cv2.CV_8U)
+    return np.asarray(rounded, np.uint8)
 
 
 def cut_out(rgb: Image, opacity: npt.NDArray[np.uint8], foreground: object) -> Image:

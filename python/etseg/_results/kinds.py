@@ -11,6 +11,7 @@ from etseg._errors import InvalidUserInputError
 from etseg._labels import for_people
 
 from . import composing, pictures
+from .choices import HAZE
 from .legend import add_legend
 from .made import Made
 from .pictures import Image
@@ -50,9 +51,15 @@ def overlay(
     return picture
 
 
-def cutout(made: Made, label: object, image: object, foreground: object = "estimate") -> Image:
+def cutout(
+    made: Made,
+    label: object,
+    image: object,
+    foreground: object = "estimate",
+    haze: object = HAZE,
+) -> Image:
     """What a result's cutout() does, and raises; red first."""
-    opacity = composing.opacity(made, label)
+    opacity = composing.opacity(made, label, haze)
     return composing.cut_out(made.image_pixels(image), opacity, foreground)
 
 

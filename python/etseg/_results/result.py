@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from .checks import needs_memory, within
-from .choices import Foreground, Kind
+from .choices import HAZE, Foreground, Kind
 from .describing import described
 from .made import Made
 from .maps import remake
@@ -121,30 +121,35 @@ class SegmentationResult(Measured):
         image: object = None,
         *,
         foreground: Foreground = "estimate",
+        haze: float = HAZE,
     ) -> Image:
         """Labels cut out of the image: uint8 (H, W, 4), the last the opacity, image-sized.
 
-        The opacity is the sum of the labels' probabilities, if their maps were asked for, brought
-        to the image's size bilinearly; NaN is 0. Of all but the background, the background's map
-        suffices. Else it is 255 where one of the labels is, and 0 elsewhere. Colours are the
-        image's, not multiplied by the opacity; where a pixel is neither opaque nor clear, they are
-        what the foreground alone would have, by an estimate, so that no halo of the old background
-        shows on a new one.
+        The opacity comes of the sum of the labels' probabilities, if their maps were asked for,
+        brought to the image's size bilinearly; NaN is 0. Of all but the background, the
+        background's map suffices. Else it is 255 where one of the labels is, and 0 elsewhere.
+        Colours are the image's, not multiplied by the opacity; where a pixel is neither opaque nor
+        clear, they are what the foreground alone would have, by an estimate, so that no halo of the
+        old background shows on a new one.
 
         Args:
             label: a member, name or index; several of them; or None for all but the background.
             image: as for :meth:`overlay`.
             foreground: "estimate", or "image" for the image's own colours everywhere.
+            haze: the probability up to which nothing shows, 0 to 0.45; from 1 less it on all does,
+                and between them the opacity rises evenly. So what the network is not quite sure of
+                does not shimmer. 0 is for networks that tell opacities: theirs are left as they
+                are.
 
         Raises:
             LabelError: there is no such label.
             InvalidUserInputError: no image is at hand, or it has another size; no label is given,
-                and the model has no background; or `foreground` is neither.
+                and the model has no background; or `foreground` or `haze` is none.
             FileReadError: the image cannot be read.
         """
         from . import kinds
 
-        return self._made.in_callers_order(kinds.cutout(self._made, label, image, foreground))
+        return self._made.in_callers_order(kinds.cutout(self._made, label, image, foreground, haze))
 
     @needs_memory("a picture")
     def replace_background(
@@ -154,6 +159,7 @@ class SegmentationResult(Measured):
         image: object = None,
         *,
         foreground: Foreground = "estimate",
+        haze: float = HAZE,
     ) -> Image:
         """What :meth:`cutout` cuts out, on another background: uint8 (H, W, 3), image-sized.
 
@@ -168,13 +174,14 @@ class SegmentationResult(Measured):
             label: as for :meth:`cutout`.
             image: as for :meth:`overlay`.
             foreground: as for :meth:`cutout`.
+            haze: likewise.
 
         Raises:
             EtsegError: what :meth:`cutout` raises; or whatever reading the background does.
         """
         from . import composing
 
-        opacity = composing.opacity(self._made, label)
+        opacity = composing.opacity(self._made, label, haze)
         rgb = self._made.image_pixels(image)
         picture = composing.on_background(
             rgb, opacity, background, self._made.image.bgr, foreground

@@ -134,6 +134,8 @@ def test_a_mask_of_one_label_is_black_and_white(photo: str, selfie: Any) -> None
         (["-o", "o.png", "--palette", "PERSON=loud"], 1, ("'PERSON'", "'loud'")),
         (["-o", "o.png", "--palette", "CAT=red"], 1, ("'CAT'",)),
         (["-o", "o.png", "--alpha", "1.5"], 2, ("--alpha", "1.5")),
+        (["--cutout", "c.png", "--foreground", "mine"], 2, ("--foreground", "'mine'", "estimate")),
+        (["--cutout", "c.png", "--haze", "0.5"], 2, ("--haze", "0.5", "0.45")),
     ],
 )
 def test_what_cannot_be_meant(
@@ -168,6 +170,21 @@ def test_a_cutout_on_a_background(background: str, photo: str, selfie: Any) -> N
     done(photo, "--cutout", "c.png", "--background", background)
     result = selfie.forward(read(photo), ["BACKGROUND"], resize=True)
     np.testing.assert_array_equal(read("c.png"), result.replace_background(background))
+
+
+@pytest.mark.parametrize("place", ["c.png", "o.jpg"])
+def test_soft_edges_of_a_cutout(place: str, photo: str, selfie: Any) -> None:
+    """--foreground and --haze are the methods' own."""
+    behind = [] if place == "c.png" else ["--background", "white"]
+    done(photo, "--cutout", place, *behind, "--foreground", "image", "--haze", "0")
+    result = selfie.forward(read(photo), ["BACKGROUND"], resize=True)
+    how: dict[str, Any] = {"foreground": "image", "haze": 0}
+    if place == "c.png":
+        np.testing.assert_array_equal(read(place), result.cutout(**how))
+        assert (result.cutout(**how) != result.cutout()).any()
+    else:
+        expected = result.replace_background("white", **how).astype(int)
+        assert np.abs(read(place) - expected).mean() < 4  # JPEG's own
 
 
 def test_cutouts_of_many_photos(photo: str) -> None:

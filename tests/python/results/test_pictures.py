@@ -130,6 +130,11 @@ class TestColorize:
         assert result.argmax.dtype == dtype
 
 
+def opacity_of(probability: Any, haze: float = 0.1) -> Any:
+    """What a cutout makes of a probability, in full precision."""
+    return 255 * np.clip((probability - haze) / (1 - 2 * haze), 0, 1)
+
+
 class TestCutout:
     @pytest.mark.parametrize("size", [(24, 40), (31, 57), (7, 90)])
     def test_hard(self, size: tuple[int, int], module: Any, image_labels: Labels) -> None:
@@ -142,19 +147,19 @@ class TestCutout:
 
     @pytest.mark.parametrize("size", [(24, 40), (48, 80), (31, 57), (12, 20), (7, 90)])
     def test_soft(self, size: tuple[int, int], module: Any) -> None:
-        """The probability, bilinearly at the image's size, by the slow reference."""
+        """By the probability, bilinearly at the image's size, by the slow reference."""
         image = smooth(*size)
         result = module.forward(image, ["G"])
         cutout = result.cutout("G", foreground="image")
         np.testing.assert_array_equal(cutout[..., :3], image)
-        expected = 255 * resize_bilinear(result["G"], *size)
+        expected = opacity_of(resize_bilinear(result["G"], *size))
         assert np.abs(cutout[..., 3] - expected).max() <= 0.5 + 1e-3
         assert len(np.unique(cutout[..., 3])) > 5
 
     def test_soft_at_the_images_size(self, selfie: Any, astronaut: Image) -> None:
         result = selfie.forward(astronaut, ["SELFIE"], resize=True)
         opacity = result.cutout("SELFIE")[..., 3]
-        assert np.abs(opacity - 255.0 * result["SELFIE"]).max() <= 0.5 + 1e-3
+        assert np.abs(opacity - opacity_of(result["SELFIE"])).max() <= 0.5 + 1e-3
         assert ((opacity > 0) & (opacity < 255)).any()
         # Of a label whose map was not asked for: hard.
         assert set(np.unique(result.cutout("BACKGROUND")[..., 3])) == {0, 255}
@@ -164,12 +169,31 @@ class TestCutout:
         result = module.forward(np.full((*size, 3), 255, np.uint8), ["R"])
         assert (result.cutout("R")[..., 3] == 255).all()
         result["R"][5, 7] = np.nan
-        opacity = result.cutout("R")[..., 3]
+        opacity = result.cutout("R", haze=0)[..., 3]
         times = size[0] // 24
         assert opacity[5 * times, 7 * times] < 255
         assert opacity.min() == (0 if times == 1 else round(255 * 7 / 16))
         assert (opacity[: 4 * times] == 255).all()
         assert np.isnan(result["R"]).sum() == 1  # as it was
+
+    @pytest.mark.parametrize("haze", [0, 0.1, np.float32(0.25), 0.45])
+    def test_haze(self, haze: float, module: Any) -> None:
+        """What a network is hardly sure of does not show; at 0 the opacity is the probability."""
+        result = module.forward(picture(24, 40), ["G"])
+        result["G"][:] = np.linspace(0, 1, 24 * 40).reshape(24, 40)
+        opacity = result.cutout("G", haze=haze)[..., 3]
+        assert np.abs(opacity - opacity_of(result["G"], haze)).max() <= 0.5 + 1e-3
+        assert (opacity[result["G"] <= haze] == 0).all()
+        assert (opacity[result["G"] >= 1 - haze] == 255).all()
+        clear = result.replace_background((9, 8, 7), "G", haze=haze)[opacity == 0]
+        np.testing.assert_array_equal(clear, np.broadcast_to((9, 8, 7), clear.shape))
+
+    @pytest.mark.parametrize("haze", [-0.1, 0.46, np.nan, "0.1", None, True])
+    def test_what_is_no_haze(self, haze: Any, module: Any) -> None:
+        result = module.forward(smooth(), ["G"])
+        for make in (result.cutout, lambda **how: result.replace_background("red", **how)):
+            with pytest.raises(etseg.InvalidUserInputError, match=r"haze is .* from 0 to 0\.45"):
+                make(label="G", haze=haze)
 
     def test_several_labels(self, module: Any, image_labels: Labels) -> None:
         """Hard, or the sum of their probabilities."""
@@ -180,7 +204,7 @@ class TestCutout:
         np.testing.assert_array_equal(opacity, np.where(there, 255, 0))
         np.testing.assert_array_equal(result.cutout(["B", 2, "R"])[..., 3], opacity)
         soft = module.forward(image, ["R", "B"])
-        expected = 255 * np.minimum(resize_bilinear(soft["R"] + soft["B"], 31, 57), 1)
+        expected = opacity_of(resize_bilinear(soft["R"] + soft["B"], 31, 57))
         assert np.abs(soft.cutout(["B", "R"])[..., 3] - expected).max() <= 0.5 + 1e-3
         one = module.forward(image, ["R"])  # of the other there is no map
         np.testing.assert_array_equal(one.cutout(["R", "B"])[..., 3], opacity)
@@ -189,7 +213,7 @@ class TestCutout:
         for asked in (["PERSON"], ["BACKGROUND"], []):
             result = selfie.forward(astronaut, asked, resize=True)
             opacity = result.cutout()[..., 3]
-            person = 255 * selfie.forward(astronaut, ["PERSON"], resize=True)["PERSON"]
+            person = opacity_of(selfie.forward(astronaut, ["PERSON"], resize=True)["PERSON"])
             if not asked:
                 person = np.where(result.mask("PERSON"), 255, 0)
             assert np.abs(opacity - person).max() <= 0.5 + 1e-2

@@ -8,6 +8,7 @@ import click
 
 from etseg._cli.common import complete_model, json_option, model_of
 from etseg._cli.values import three_numbers
+from etseg._results.choices import Foreground
 from etseg._threads import set_num_threads
 
 from .inputs import collect, path_of
@@ -98,6 +99,22 @@ SIGTERM, 129 by SIGHUP: no file is left half-written.
     "focus.",
 )
 @click.option(
+    "--foreground",
+    type=click.Choice(["estimate", "image"]),
+    default="estimate",
+    show_default=True,
+    help="Colours at the soft edges of what is cut out: of the foreground alone, estimated, so "
+    "that no halo of the old background shows; or those of the photo.",
+)
+@click.option(
+    "--haze",
+    type=click.FloatRange(0, 0.45),
+    default=0.1,
+    show_default=True,
+    help="Up to this probability nothing of the cutout shows, and from 1 less it on all does. 0 is "
+    "for models that tell opacities.",
+)
+@click.option(
     "--npz",
     type=click.Path(readable=False),
     metavar="FILE|FOLDER",
@@ -174,6 +191,8 @@ def segment(
     mask_of: str | None,
     cutout: str | None,
     background: str | None,
+    foreground: Foreground,
+    haze: float,
     npz: str | None,
     recursive: bool,
     model_name: str,
@@ -221,6 +240,8 @@ def segment(
         legend=legend,
         mask_of=mask_of,
         backdrop=backdrop,
+        foreground=foreground,
+        haze=haze,
         cuts=cutout is not None,
         resize=not no_resize,
         in_full=as_json,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import click
 import numpy as np
@@ -13,13 +12,12 @@ import numpy.typing as npt
 
 from etseg._labels import LabelSet
 from etseg._module import ImageSegmentationModule
-from etseg._results.composing import image_behind
+from etseg._results.choices import Foreground
 from etseg._results.palettes import NAMES, Palette, colour_of, colours
 from etseg._results.result import SegmentationResult
 
 
-@dataclass(frozen=True)
-class Wishes:
+class Wishes(NamedTuple):
     """What is to be made of each photo.
 
     Attributes:
@@ -30,6 +28,8 @@ class Wishes:
         legend: whether the labels' names are written on the picture.
         mask_of: the label that --mask shows in white; None for label indices.
         backdrop: what is put behind what is cut out; None for nothing.
+        foreground: whose colours soft edges have.
+        haze: the probability up to which nothing shows.
         resize: whether maps are brought to the photo's size.
         in_full: whether boxes and masks are listed.
         rest: the index that pixels of other labels get, where `classes` leave some out.
@@ -43,6 +43,8 @@ class Wishes:
     legend: bool
     mask_of: IntEnum | None
     backdrop: object
+    foreground: Foreground
+    haze: float
     resize: bool
     in_full: bool
     rest: int | None
@@ -71,6 +73,8 @@ def wishes_of(
     legend: bool,
     mask_of: str | None,
     backdrop: object,
+    foreground: Foreground,
+    haze: float,
     cuts: bool,
     resize: bool,
     in_full: bool,
@@ -110,6 +114,8 @@ def wishes_of(
         legend=legend,
         mask_of=shown,
         backdrop=backdrop,
+        foreground=foreground,
+        haze=haze,
         resize=resize,
         in_full=in_full,
         rest=rest if isinstance(rest, int) else None,
@@ -125,6 +131,8 @@ def backdrop_of(text: str | None) -> object:
     """
     if text is None or text == "blur" or colour_of(text) is not None:
         return text
+    from etseg._results.composing import image_behind  # here: few backgrounds are pictures
+
     return image_behind(text)
 
 

@@ -53,9 +53,16 @@ def _writer(kind: str, path: Path, result: SegmentationResult, wishes: Wishes) -
             alpha=wishes.alpha, palette=wishes.palette, outline=True, legend=wishes.legend
         )
     elif kind == "cutout":
-        picture = result.cutout(wishes.classes or None)
+        picture = result.cutout(
+            wishes.classes or None, foreground=wishes.foreground, haze=wishes.haze
+        )
     elif kind == "composed":
-        picture = result.replace_background(wishes.backdrop, wishes.classes or None)
+        picture = result.replace_background(
+            wishes.backdrop,
+            wishes.classes or None,
+            foreground=wishes.foreground,
+            haze=wishes.haze,
+        )
     elif kind == "mask":
         return _mask_writer(path, result, wishes)
     else:
