@@ -7,8 +7,9 @@ compared with what that would be if the foreground's own colours were known: mea
 255, of the pixels in between. "image" takes their colours as they are, "estimate" is what etseg
 does. Then what `haze` does to opacities, the true ones, those of a network (256x256, enlarged), and
 such with up to 8 % of doubt over all: the error in the mean over all pixels. Then the time for
-twelve megapixels: of the native pass alone, for a drawn matte, a network's, and one that is a mixture
-everywhere; and of the methods, from a result whose image is a JPEG file. Medians, in milliseconds.
+twelve megapixels: of the native pass alone, for a drawn matte, a network's, and one that is a
+mixture everywhere; and of the methods, from a result whose image is a JPEG file. Medians, in
+milliseconds.
 """
 
 from __future__ import annotations

@@ -3,14 +3,17 @@
     python benchmarks/startup.py [--rounds N] [--modules N]
 
 Each case runs under ``python -X importtime`` several times; the table has medians, in milliseconds.
-What a package takes of the standard library counts as its own, but for what numpy or click take
-anyway, which counts as theirs whoever is first. Modules of the bare interpreter are left out.
+What a package takes of the standard library counts as its own, but for what numpy or an empty
+command of click take anyway, which counts as theirs whoever is first. Modules of the bare
+interpreter are left out. Bytecode is written and read, as after an installation, whatever
+PYTHONDONTWRITEBYTECODE says; a first run, which writes it, is not counted.
 ``--modules`` lists the slowest modules of each case.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -38,6 +41,12 @@ CASES = {
         *("-m", "etseg", "segment", str(PHOTO), "--mask", "{}/b.png"),
     ],
 }
+#: What starts the other packages, and does nothing.
+IDLE = {
+    "click": "import click; click.command()(lambda: None).main([], standalone_mode=False)",
+    "numpy": "import numpy",
+}
+ENVIRONMENT = {name: of for name, of in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 console = Console()
 
 
@@ -68,9 +77,11 @@ def main() -> None:
         bare = {one.module for one in run(["-c", "pass"], folder).imports}
         theirs = {
             one.module: package
-            for package in ("click", "numpy")
-            for one in run(["-c", f"import {package}"], folder).imports
+            for package, code in IDLE.items()
+            for one in run(["-c", code], folder).imports
         }
+        for arguments in CASES.values():
+            run(arguments, folder)
         runs = {name: [] for name in CASES}
         for _ in range(options.rounds):
             for name, arguments in CASES.items():
@@ -91,10 +102,14 @@ def run(arguments: list[str], folder: str) -> Run:
     """A fresh process, whose imports are timed; and once more, which takes as long as it takes."""
     command = [one.format(folder) for one in arguments]
     start = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+    subprocess.run([sys.executable, *command], check=True, capture_output=True, env=ENVIRONMENT)
     seconds = time.perf_counter() - start
     timed = subprocess.run(
-        [sys.executable, "-X", "importtime", *command], check=True, capture_output=True, text=True
+        [sys.executable, "-X", "importtime", *command],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
     )
     return Run(list(imports_of(timed.stderr)), seconds)
 

@@ -33,7 +33,7 @@ void emit_log() {
   const std::vector<LogRecord> records = drain_log();
   if (records.empty()) return;
   try {
-    const py::object log = py::module_::import("logging").attr("getLogger")("etseg").attr("log");
+    const py::object log = py::module_::import("etseg._logs").attr("logger")().attr("log");
     for (const LogRecord& record : records) {
       log(python_level(record.level), "%s", text(record.message));
     }

@@ -121,13 +121,10 @@ __all__ = [
 
 def _introduce() -> None:
     """Once: what the package does to itself, with names that are none of its own."""
-    import logging
     from dataclasses import is_dataclass
     from types import FunctionType
     from typing import get_type_hints
 
-    # A library does not write to stderr where nobody configured logging.
-    logging.getLogger(__name__).addHandler(logging.NullHandler())
     # What users see in tracebacks, help() and pickles is where they import from, not where it is.
     for name in __all__:
         if isinstance(value := globals()[name], (type, FunctionType)):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from ._errors import InvalidConfigError
 
@@ -15,8 +15,7 @@ VARIABLE = "ETSEG_NUM_THREADS"
 MOST_THREADS = 1024
 
 
-@dataclass(frozen=True)
-class Cpus:
+class Cpus(NamedTuple):
     """What was found, and the number of threads that follows.
 
     Attributes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,10 +17,13 @@ from ._options import ModuleKeywords, ModuleOptions, shares
 from ._results.result import SegmentationResult
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from typing_extensions import Unpack  # typing has it from 3.11 on
 
+    _Loading = Future[ImageSegmentationModule]
+
 _Key = tuple[ModelSpec, ModuleOptions]
-_Loading = Future[ImageSegmentationModule]
 
 #: Loaded, or being loaded by the call that put it here. Changed by single operations of dict, which
 #: threads see whole: no lock is held while a model is loaded, or when Ctrl-C strikes.
@@ -52,6 +54,8 @@ def segment(
     Raises:
         EtsegError: what :class:`ImageSegmentationModule`, its ``load`` and its ``forward`` raise.
     """
+    from concurrent.futures import CancelledError  # here: see _loading()
+
     of_module = ModuleOptions(**options)
     spec = as_spec(model)
     key = replace(spec, model_source=os.fspath(anchored(spec.model_source))), of_module
@@ -77,7 +81,9 @@ def unload() -> None:
 
 def _loading(key: _Key) -> _Loading:
     """The module of a spec and options: what is kept, or loaded here."""
-    ours = _Loading()
+    from concurrent.futures import Future  # here: it imports logging, which few processes need
+
+    ours: _Loading = Future()
     spec = key[0]
     options: dict[str, Any] = vars(key[1])
     try:

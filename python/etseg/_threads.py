@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import operator
 
 from . import _native
 from ._cpus import MOST_THREADS, count_cpus
 from ._errors import InvalidUserInputError
+from ._logs import logger
 
 
 def get_num_threads() -> int:
@@ -60,7 +60,7 @@ def prepare(instances: int) -> None:
         return
     cpus = count_cpus()
     if instances > cpus.threads:
-        logging.getLogger("etseg").info(
+        logger().info(
             "concurrency is %d, but %d threads can run here at the same time (%s): more instances "
             "take memory, and make nothing faster",
             instances,

@@ -39,7 +39,7 @@ _LAYERS = {
         (
             *("_errors", "_labels", "_label_enums", "_limits", "_uris", "_options"),
             *("_cpus", "_threads", "_opencv", "_reading", "_writing", "_native", "_messages"),
-            "_openvino",
+            *("_logs", "_openvino"),
         ),
         "vocabulary",
     ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ def _threads() -> Section:
     )
     return Section(
         [("threads", f"{count} ({cpus.reason})"), ("cpus", found)],
-        {"threads": count, "cpus": asdict(cpus)},
+        {"threads": count, "cpus": cpus._asdict()},
     )
 
 

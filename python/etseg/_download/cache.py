@@ -20,7 +20,6 @@ that changes in the cache is noticed and replaced by the one recorded, or by non
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +34,7 @@ from etseg._errors import (
     InvalidModelError,
 )
 from etseg._limits import Limits
+from etseg._logs import logger
 from etseg._messages import redacted, shown
 
 from .directory import cache_directory, is_folder, refuse_links
@@ -57,7 +57,7 @@ from .program_check import check_program
 from .progress import Progress
 from .records import Record, parse_record
 
-_log = logging.getLogger("etseg")
+_log = logger()
 
 
 _MARK = b"A model that etseg downloaded. `etseg cache clear` removes it.\n"

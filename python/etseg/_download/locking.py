@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
 from etseg._errors import DownloadError, ErrorCode
+from etseg._logs import logger
 
 from .directory import refuse_links
 from .disk import cannot_write
 from .progress import Progress
 
-_log = logging.getLogger("etseg")
+_log = logger()
 
 #: How often who waits is asked whether to go on, in seconds.
 _SLICE = 0.25

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Callable
 from typing import TypeVar
 
 from etseg._errors import DownloadError
+from etseg._logs import logger
 
 from .errors import PassingError
 from .watch import StopCall, Watch
@@ -16,7 +16,7 @@ from .watch import StopCall, Watch
 TRIES = 5
 FIRST_PAUSE = 0.25
 
-_log = logging.getLogger("etseg")
+_log = logger()
 T = TypeVar("T")
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from urllib.parse import unquote_to_bytes
-
 from etseg._errors import InvalidUserInputError
 from etseg._messages import brief
 
@@ -32,6 +28,8 @@ def of_data_uri(uri: str) -> bytes:
     header, comma, payload = uri[5:].partition(",")
     if not comma:
         raise InvalidUserInputError(f"{brief(uri)} is no data URI: it has no comma")
+    from urllib.parse import unquote_to_bytes  # here: few images are text
+
     try:
         plain = unquote_to_bytes(payload) if "%" in payload else payload.encode("ascii")
     except UnicodeEncodeError:
@@ -49,10 +47,13 @@ def of_data_uri(uri: str) -> bytes:
 
 def of_base64(text: str | bytes) -> bytes | None:
     """Of either alphabet, with white space and without padding if need be. None: it is none."""
+    import base64  # as above
+    from urllib.parse import unquote_to_bytes
+
     try:
         if isinstance(text, str):
             text = unquote_to_bytes(text) if "%" in text else text.encode("ascii")
         compact = text.translate(_URL_SAFE, b" \t\r\n\f\v").rstrip(b"=")
         return base64.b64decode(compact + b"=" * (-len(compact) % 4), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None

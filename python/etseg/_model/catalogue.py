@@ -8,12 +8,12 @@ name, that takes neither. So the name of a file decides where nothing else does,
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import fields, replace
 from urllib.parse import unquote, urlsplit
 
 from etseg._labels import DeeplabLabel, LabelSet, SelfieSegmentationLabel
+from etseg._logs import logger
 from etseg._uris import scheme_of
 
 from .spec import ModelSpec, Source
@@ -21,8 +21,6 @@ from .spec import ModelSpec, Source
 _HOST = "https://huggingface.co/software-mansion"
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
-
-_log = logging.getLogger("etseg")
 
 
 def _published(name: str, repository: str, file: str) -> ModelSpec:
@@ -194,5 +192,7 @@ def with_published(spec: ModelSpec, channels: int) -> ModelSpec:
         and getattr(published, field.name) is not None
     }
     if missing:
-        _log.info("%s: known by its file name; takes %s from it", published.name, sorted(missing))
+        logger().info(
+            "%s: known by its file name; takes %s from it", published.name, sorted(missing)
+        )
     return replace(spec, **missing)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from etseg import _native, _openvino, _threads
 from etseg._errors import InvalidConfigError, InvalidUserInputError, LabelError
 from etseg._images.decode import Pixels
 from etseg._labels import Label, LabelSet
+from etseg._logs import logger
 from etseg._messages import source_for_people
 
 from .assumptions import assumptions
@@ -31,11 +31,8 @@ _DEFAULT_RESAMPLE: Resample = "antialias"
 #: How many labels a program that returns them is taken to tell apart, where nobody says.
 _LABELS_OF_A_MAP = 256
 
-_log = logging.getLogger("etseg")
 
-
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """What forward() needs to know. Replaced as a whole, never changed."""
 
     segmenter: _native.Segmenter
@@ -94,7 +91,7 @@ class Session:
         )
         assumed = assumptions(said, spec, model.takes_bytes, not scores)
         if assumed:
-            _log.info("%s does not say all; assumed: %s", spec.name or path, "; ".join(assumed))
+            logger().info("%s does not say all; assumed: %s", spec.name or path, "; ".join(assumed))
         input_size, output_size = model.input_size, model.output_size
         segmenter = _native.Segmenter(
             model, mean, std, activation, resample, grid.kind, grid.size, len(labels)

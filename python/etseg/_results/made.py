@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +41,7 @@ class Timings:
     total: int
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """What the program returned.
 
     Attributes:
@@ -54,8 +53,7 @@ class Output:
     has_scores: bool
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(NamedTuple):
     """A result is one of these, looked at by label.
 
     Attributes:

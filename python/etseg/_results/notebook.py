@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from etseg._errors import EtsegError
 from etseg._images.kept import KeptImage
 from etseg._labels import for_people
+from etseg._logs import logger
 
 from .grid import at_size
 from .palettes import Colours
@@ -28,8 +28,6 @@ T = TypeVar("T")
 MAX_SIDE = 512
 #: The most labels in the legend.
 MAX_ROWS = 12
-
-_logger = logging.getLogger("etseg")
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def or_nothing(make: Callable[[], T]) -> T | None:
     try:
         return make()
     except Exception:
-        _logger.warning("a result cannot be shown as a picture", exc_info=True)
+        logger().warning("a result cannot be shown as a picture", exc_info=True)
         return None
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from . import rle
 from .made import Made
 
 #: Of the fields; another one where a program that reads them would have to change.
@@ -68,7 +67,7 @@ def _labels(
     if members is None:
         pixels = {member: count for member, count in pixels.items() if count}
     there = [member for member, count in pixels.items() if count]
-    encoded = dict(zip(there, rle.encoded(made, there), strict=True)) if masks else {}
+    encoded = _encoded(made, there) if masks else {}
     return [
         {
             "label": member.name,
@@ -81,6 +80,13 @@ def _labels(
         }
         for member in sorted(pixels, key=lambda one: (-pixels[one], one))
     ]
+
+
+def _encoded(made: Made, members: Sequence[IntEnum]) -> dict[IntEnum, dict[str, Any]]:
+    """The run lengths of each."""
+    from . import rle  # here: few ask for it
+
+    return dict(zip(members, rle.encoded(made, members), strict=True))
 
 
 def _mean(made: Made, member: IntEnum) -> float | None:

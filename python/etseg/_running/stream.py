@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -252,6 +251,8 @@ def _do_here(call: Callable[[object], object], job: Job) -> None:
 def _settle(job: Job, outcome: tuple[object, BaseException | None]) -> None:
     job.result, job.error = outcome
     if isinstance(job.error, EtsegError):
+        import traceback  # here: errors are few
+
         # One that is kept shall not keep images and half-made maps.
         link: BaseException | None = job.error
         while link is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from etseg import _native
 from etseg._errors import EtsegError
+from etseg._logs import logger
 
 from . import places, programs
 from .checking import UnusableError, note_nothing, open_checked
@@ -19,7 +20,7 @@ from .key import key_of
 from .packing import Packing
 from .places import CannotShareError, NothingToShareError
 
-_log = logging.getLogger("etseg")
+_log = logger()
 
 #: How long another process, that makes the file, is waited for.
 PATIENCE_SECONDS = 60.0

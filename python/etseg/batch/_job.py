@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from etseg._download.disk import sha256_of
 from etseg._errors import FileReadError, InvalidUserInputError
 from etseg._labels import Label
 from etseg._limits import Limits
+from etseg._logs import logger as package_logger
 from etseg._model.files import locate
 from etseg._model.spec import LogitsGrid
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: How many inputs an estimate measures.
 _SAMPLE = 16
 
-logger = logging.getLogger(__name__)
+logger = package_logger().getChild("batch._job")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import operator
 import os
 import sys
@@ -21,6 +20,7 @@ from etseg._errors import (
     ModuleNotLoadedError,
 )
 from etseg._labels import Label, LabelEnum
+from etseg._logs import logger as package_logger
 from etseg._model.choosing import as_spec
 from etseg._module import ImageSegmentationModule
 from etseg._options import MAX_CONCURRENCY, ModuleKeywords, ModuleOptions
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: Not of the image at hand: the next one would meet the same.
 _OF_THE_JOB = (ModuleNotLoadedError, ForkedProcessError, InvalidStateError, LabelError)
 
-logger = logging.getLogger(__name__)
+logger = package_logger().getChild("batch._segmenter")
 
 
 class WorkerKeywords(ModuleKeywords, total=False):

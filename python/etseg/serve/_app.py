@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from etseg._errors import EtsegError
+from etseg._logs import logger as package_logger
 from etseg._module import ImageSegmentationModule
 from etseg._threads import get_num_threads
 
@@ -39,8 +39,8 @@ _CLIENT_LEFT = 499
 #: Images that are read by URL at a time: most of it is waiting for others' servers.
 _FETCHES = 8
 
-access = logging.getLogger("etseg.serve.access")
-logger = logging.getLogger("etseg.serve")
+access = package_logger().getChild("serve.access")
+logger = package_logger().getChild("serve")
 
 
 def create_app(settings: Settings | None = None) -> Starlette:

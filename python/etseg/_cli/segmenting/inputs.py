@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from etseg._cli.common import Failure
@@ -19,14 +17,11 @@ from etseg._images.endings import IMAGE_ENDINGS
 from etseg._messages import source_for_people
 from etseg._uris import path_of_file_uri, scheme_of
 
-from .folders import of_folder, of_pattern
-
 #: Among photos stdin, as an output stdout.
 STDIO = "-"
 
 
-@dataclass(frozen=True)
-class Photo:
+class Photo(NamedTuple):
     """One image to segment.
 
     Attributes:
@@ -44,7 +39,6 @@ class Photo:
     named: bool = True
 
 
-@dataclass
 class Photos:
     """What there is to do.
 
@@ -57,12 +51,13 @@ class Photos:
         unreadable: folders below those given and links in them, and why they cannot be read.
     """
 
-    found: list[Photo] = field(default_factory=list)
-    many: bool = False
-    base: Path | None = None
-    folders: list[Path] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
-    unreadable: dict[str, str] = field(default_factory=dict)
+    def __init__(self, many: bool) -> None:
+        self.found: list[Photo] = []
+        self.many = many
+        self.base: Path | None = None
+        self.folders: list[Path] = []
+        self.others: Counter[str] = Counter()
+        self.unreadable: dict[str, str] = {}
 
 
 def collect(arguments: Sequence[str], recursive: bool) -> Photos:
@@ -103,6 +98,8 @@ def collect(arguments: Sequence[str], recursive: bool) -> Photos:
 
 def _several(path: Path, recursive: bool, photos: Photos) -> tuple[Path, list[Path]]:
     """The images of a folder or pattern, and the folder that they are below."""
+    from .folders import of_folder, of_pattern  # here: a photo alone needs neither
+
     unreadable: dict[str, str] = {}
     if os.path.isdir(path):  # noqa: PTH112  # any length
         photos.folders.append(path)
@@ -131,9 +128,11 @@ def path_of(argument: str) -> Path | None:
         return path if os.path.exists(path) else None  # noqa: PTH110  # whatever its length
     if scheme is not None or argument[:5].lower() == "data:" or not argument:
         return None
-    if os.path.exists(argument) or glob.has_magic(argument):  # noqa: PTH110  # likewise
+    if os.path.exists(argument):  # noqa: PTH110  # likewise
         return Path(argument)
-    return None
+    import glob  # here: few arguments are patterns
+
+    return Path(argument) if glob.has_magic(argument) else None
 
 
 def _nothing_in(path: Path, recursive: bool, others: int, unreadable: dict[str, str]) -> str:

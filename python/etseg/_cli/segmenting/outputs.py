@@ -7,8 +7,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -37,8 +37,7 @@ _FILES = IMAGE_ENDINGS | {".npz"}
 _JPEG = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What is to be written.
 
     Attributes:
@@ -50,10 +49,10 @@ class Plan:
     """
 
     paths: Mapping[str, Sequence[Path]]
-    folders: frozenset[str] = frozenset()
-    left_out: int = 0
-    inputs: Mapping[FileId, str] = field(default_factory=dict)
-    stdout: str | None = None
+    folders: frozenset[str]
+    left_out: int
+    inputs: Mapping[FileId, str]
+    stdout: str | None
 
     def of(self, index: int) -> dict[str, Path]:
         """What is written for a photo, by kind."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 #: A line of a batch names no more labels than these, and those that were asked for.
 _MOST = 4
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-@dataclass(frozen=True)
-class Item:
+
+class Item(NamedTuple):
     """What became of one photo: `error`, or everything else."""
 
     name: str
     error: EtsegError | None = None
-    record: dict[str, Any] = field(default_factory=dict)  # SegmentationResult.to_dict()
-    written: Mapping[str, Path] = field(default_factory=dict)
+    record: Mapping[str, Any] = _NOTHING  # SegmentationResult.to_dict()
+    written: Mapping[str, Path] = _NOTHING
     streamed: bytes | None = None  # what goes to stdout, instead of words
 
     def as_json(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,9 @@ from etseg._errors import EtsegError, FileWriteError, OutOfMemoryError
 from etseg._images.source import source_of
 from etseg._module import ImageSegmentationModule
 from etseg._results.result import SegmentationResult
+from etseg._running.threads import Threads
 
+from .finishing import Finishing
 from .inputs import Photo
 from .outputs import Plan
 from .report import Item
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 #: How long forwards are waited for after Ctrl-C, in seconds. A download can take much longer.
 _PATIENCE = 2.0
+#: How long a thread that finishes photos stays for the next one, in seconds.
+_LINGER = 1.0
 
 
 class Work:
@@ -63,18 +67,19 @@ class Work:
         if {"overlay", "cutout", "composed"} & {*plan.paths, plan.stdout}:
             sources = map(Whole, sources)
         self._stream = module.map(sources, wishes.asked, wishes.resize, on_error="yield")
-        self._finishers = ThreadPoolExecutor(count_cpus().threads, "etseg.finish")
-        self._room = threading.Semaphore(2 * count_cpus().threads)
-        self._begun: queue.Queue[Future[Item] | None] = queue.Queue()
-        self._due: Future[Item] | None = None  # taken from there, and not told of
+        threads = count_cpus().threads
+        self._finishers = Threads(Finishing.run, threads, name="etseg.finish", linger=_LINGER)
+        self._room = threading.Semaphore(2 * threads)
+        self._begun: queue.SimpleQueue[Finishing | None] = queue.SimpleQueue()
+        self._due: Finishing | None = None  # taken from there, and not told of
         self._taker = threading.Thread(target=self._take, name="etseg.take")
         self._closer = threading.Thread(target=self._stream.close, name="etseg.close", daemon=True)
 
     def __iter__(self) -> Iterator[Item]:
         self._taker.start()
-        while (future := self._begun.get()) is not None:
-            self._due = future
-            item = future.result()
+        while (finishing := self._begun.get()) is not None:
+            self._due = finishing
+            item = finishing.result()
             self._due = None
             self._room.release()
             yield item
@@ -91,13 +96,13 @@ class Work:
         self._room.release()  # the taker may wait for it
         if self._taker.ident is not None:
             self._taker.join()
-        self._finishers.shutdown(cancel_futures=True)
+        self._finishers.close()
         due, self._due = self._due, None
         begun = [due] if due is not None else []
         with suppress(queue.Empty):
-            while (future := self._begun.get_nowait()) is not None:
-                begun.append(future)
-        return [f.result() for f in begun if not f.cancelled() and f.exception() is None]
+            while (finishing := self._begun.get_nowait()) is not None:
+                begun.append(finishing)
+        return [one.result() for one in begun if one.is_done and one.error is None]
 
     @property
     def is_stuck(self) -> bool:
@@ -110,13 +115,16 @@ class Work:
     def _take(self) -> None:
         try:
             for index, outcome in enumerate(self._stream):
-                self._begun.put(self._finishers.submit(self._finish, index, outcome))
+                finishing = Finishing(partial(self._finish, index, outcome))
                 del outcome
+                self._begun.put(finishing)
+                if not self._finishers.give(finishing):  # there can be no more threads
+                    self._finishers.take_back(finishing)
+                    finishing.run()
+                del finishing
                 self._room.acquire()
         except BaseException as error:
-            failed: Future[Item] = Future()
-            failed.set_exception(error)
-            self._begun.put(failed)
+            self._begun.put(Finishing.failed(error))
         self._begun.put(None)
 
     def __enter__(self) -> Self:

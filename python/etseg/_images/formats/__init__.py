@@ -18,18 +18,18 @@ __all__ = ["BadHeader", "Header", "View", "is_known", "read_header", "upright_si
 
 _SIGNATURE = 16  # bytes, at most
 
-#: Of each format, how a file begins; the module that reads its header, imported where there is
-#: one to read; and the function.
+#: Of each format, how a file begins, as a pattern whose "." is any byte; the module that reads its
+#: header, imported where there is one to read; and the function.
 _READERS = (
-    (re.compile(rb"\xff\xd8\xff"), "jpeg", "read"),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "png", "read"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "webp", "read"),
-    (re.compile(rb"BM"), "plain", "read_bmp"),
-    (re.compile(rb"II\*\0|MM\0\*"), "tiff", "read"),
-    (re.compile(rb"GIF8[79]a"), "plain", "read_gif"),
-    (re.compile(rb"....ftyp(?:avif|avis|mif1)", re.DOTALL), "avif", "read"),
-    (re.compile(rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"), "jpeg2000", "read"),
-    (re.compile(rb"P[1-6]\s"), "netpbm", "read"),
+    (rb"\xff\xd8\xff", "jpeg", "read"),
+    (rb"\x89PNG\r\n\x1a\n", "png", "read"),
+    (rb"RIFF....WEBP", "webp", "read"),
+    (rb"BM", "plain", "read_bmp"),
+    (rb"II\*\0|MM\0\*", "tiff", "read"),
+    (rb"GIF8[79]a", "plain", "read_gif"),
+    (rb"....ftyp(?:avif|avis|mif1)", "avif", "read"),
+    (rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51", "jpeg2000", "read"),
+    (rb"P[1-6]\s", "netpbm", "read"),
 )
 
 
@@ -40,7 +40,7 @@ def read_header(view: View) -> Header | None:
         BadHeader: it is of a known format, but damaged or of a kind that is not read.
     """
     for pattern, module, function in _READERS:
-        if view.match(pattern, _SIGNATURE):
+        if view.match(re.compile(pattern, re.DOTALL), _SIGNATURE):
             read = getattr(import_module(f"{__name__}.{module}"), function)
             header: Header = read(view)
             if header.height <= 0 or header.width <= 0:
@@ -51,4 +51,4 @@ def read_header(view: View) -> Header | None:
 
 def is_known(data: memoryview) -> bool:
     """Whether the data begins as one of the formats does."""
-    return any(pattern.match(data[:_SIGNATURE]) for pattern, _, _ in _READERS)
+    return any(re.match(pattern, data[:_SIGNATURE], re.DOTALL) for pattern, _, _ in _READERS)
