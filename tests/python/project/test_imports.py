@@ -53,7 +53,7 @@ def loaded(output: str) -> set[str]:
 
 
 def ours(modules: set[str]) -> set[str]:
-    """Each of them is a file to find and read; raise the number for what every call needs."""
+    """Each is a file to find and read. The bounds leave room for some that all calls need."""
     return {name for name in modules if name.partition(".")[0] == "etseg"}
 
 
@@ -61,7 +61,7 @@ def test_import_etseg() -> None:
     modules = loaded(output_of("import etseg, sys; print(*sys.modules)"))
     assert "etseg._module" in modules
     assert modules & {*HEAVY, *OURS, "click", "simplejpeg", "json"} == set()
-    assert len(ours(modules)) <= 58
+    assert len(ours(modules)) <= 65
 
 
 def test_help() -> None:
@@ -87,7 +87,7 @@ def test_segment(
     modules = loaded(output_of(COMMAND, "segment", photo_path, *options, cwd=tmp_path))
     assert {"simplejpeg", "etseg._images.formats.jpeg", *uses} <= modules
     assert modules & {*HEAVY, *OURS, *COMMANDS} <= uses
-    assert len(ours(modules) - uses) <= 82
+    assert len(ours(modules) - uses) <= 95
 
 
 def test_a_picture_needs_opencv(photo_path: Path, tmp_path: Path) -> None:
