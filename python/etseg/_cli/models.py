@@ -37,7 +37,8 @@ Fields of --json, a list of objects without an argument, one with it:
 and with an argument:
   path        of the file; null if it is not here, as what it would tell
   input_size, output_size   height and width of images and maps
-  mean, std   of red, green and blue, in units of 0..1
+  mean, std   of red, green and blue, in units of 0..1; null of programs that take bytes
+  pixels      "bytes" or "floats", what the program takes; null if not known
   activation, resample, background, licence, origin   null if not known
   assumed     what nobody says, and is taken to be usual
   forward_ms  with --time: milliseconds of one forward here; else null
@@ -113,6 +114,7 @@ def _known(spec: ModelSpec, timed: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": spec.name, "size": None, "labels": None}
     found |= {"where": where, "url": url and source_for_people(url), "path": None}
     found |= {"input_size": None, "output_size": None, "assumed": [], "forward_ms": None}
+    found["pixels"] = None
     if where == "internet":
         if timed or spec.name not in CATALOGUE:
             name = spec.name or source_for_people(os.fspath(spec.model_source))
@@ -124,6 +126,8 @@ def _known(spec: ModelSpec, timed: bool) -> dict[str, Any]:
     found |= {"name": spec.name, "labels": _names(spec)}
     for field in ("mean", "std", "activation", "resample", "background", "licence", "origin"):
         found[field] = getattr(spec, field)
+    if found["pixels"] == "bytes":  # which the program normalises itself
+        found |= {"mean": None, "std": None}
     if isinstance(spec.background, int):
         found["background"] = found["labels"][spec.background]
     return found
@@ -141,6 +145,7 @@ def _looked_at(spec: ModelSpec, path: Path, timed: bool) -> tuple[ModelSpec, dic
         "output_size": session.output_size,
         "assumed": session.assumed,
         "forward_ms": None,
+        "pixels": "bytes" if session.takes_bytes else "floats",
     }
     session.segmenter.close()
     if timed:
@@ -172,10 +177,11 @@ def _tell(known: dict[str, Any]) -> None:
         "output": _size(known["output_size"]),
         "classes": _classes(labels),
         "background": known["background"],
+        "pixels": "0..255, the program normalises them itself" * (known["pixels"] == "bytes"),
         "mean": _numbers(known["mean"]),
         "std": _numbers(known["std"]),
         "activation": known["activation"],
-        "licence": known["licence"] or "not said; ask where it comes from",
+        "licence": known["licence"] or _where_licence_is(known["origin"]),
         "origin": known["origin"] or (known["path"] and known["url"]),
         "assumed": "; ".join(known["assumed"]),
         "forward": known["forward_ms"] and f"{known['forward_ms']:.2f} ms, median of {_TIMES}",
@@ -184,6 +190,14 @@ def _tell(known: dict[str, Any]) -> None:
         if value:
             lines = textwrap.wrap(value, 66, break_on_hyphens=False) if name in _LONG else [value]
             click.echo(f"{click.style(f'{name:<10}', bold=True)} " + ("\n" + " " * 11).join(lines))
+
+
+def _where_licence_is(origin: str | None) -> str:
+    """Of a model of which it is not known."""
+    at_page = origin is not None and "://" in origin
+    return (
+        "not known here; its origin's page says it" if at_page else "not said; ask where it is from"
+    )
 
 
 def _classes(labels: list[str]) -> str:

@@ -20,14 +20,11 @@ def assumptions(
     Args:
         said: by the spec, the program itself, or the catalogue.
         filled: the same with nothing left open.
-        takes_bytes: whether the program takes uint8.
+        takes_bytes: whether the program takes uint8, of which nothing is to be said.
         returns_labels: whether it returns labels and no scores.
     """
     found = []
-    if takes_bytes:
-        if said.mean is None and said.std is None:
-            found.append("pixels of 0..255, which the program normalises itself")
-    elif said.mean is None or said.std is None:
+    if not takes_bytes and (said.mean is None or said.std is None):
         what = [
             f"{name} {_numbers(getattr(filled, name))}"
             for name in ("mean", "std")

@@ -24,9 +24,11 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def _published(name: str, repository: str, file: str) -> ModelSpec:
+    page = f"{_HOST}/react-native-executorch-{repository}"  # which says the licence
     return ModelSpec(
         name=name,
-        model_source=f"{_HOST}/react-native-executorch-{repository}/resolve/v0.10.0/xnnpack/{file}",
+        model_source=f"{page}/resolve/v0.10.0/xnnpack/{file}",
+        origin=page,
         labels=DeeplabLabel,
         mean=_IMAGENET_MEAN,
         std=_IMAGENET_STD,

@@ -43,6 +43,7 @@ class Session(NamedTuple):
     output_size: tuple[int, int]
     assumed: tuple[str, ...]  # what neither the spec nor the program says, and was taken to be
     has_probabilities: bool  # False: the program returns labels alone
+    takes_bytes: bool  # True: the program normalises pixels itself; mean and std are none
 
     @classmethod
     def open(cls, spec: ModelSpec, path: Path, concurrency: int, shared: bool = False) -> Session:
@@ -96,7 +97,17 @@ class Session(NamedTuple):
         segmenter = _native.Segmenter(
             model, mean, std, activation, resample, grid.kind, grid.size, len(labels)
         )
-        return cls(segmenter, spec, source, labels, input_size, output_size, assumed, scores)
+        return cls(
+            segmenter,
+            spec,
+            source,
+            labels,
+            input_size,
+            output_size,
+            assumed,
+            has_probabilities=scores,
+            takes_bytes=model.takes_bytes,
+        )
 
     @property
     def name(self) -> str:

@@ -46,6 +46,7 @@ class TestModels:
             "forward_ms": None,
             "mean": [0, 0, 0],
             "std": [1, 1, 1],
+            "pixels": "floats",
             "activation": "none",
             "resample": "antialias",
             "background": "BACKGROUND",
@@ -63,7 +64,19 @@ class TestModels:
         text = run("models", "deeplab-v3-resnet50").stdout
         assert "not known until it is downloaded" in text
         assert text.count(found["url"]) == 1
+        assert found["url"].startswith(found["origin"] + "/")
+        assert "licence    not known here; its origin's page says it\n" in text
         assert resources.list_downloaded_models() == []
+
+    @pytest.mark.parametrize("name", ["uint8_input", "uint8_nhwc"])
+    def test_that_takes_bytes(self, name: str) -> None:
+        """It normalises them itself: there is no mean, and nothing is assumed of it."""
+        found = told(program(name))
+        assert (found["mean"], found["std"], found["pixels"]) == (None, None, "bytes")
+        assert not any("pixels" in one for one in found["assumed"])
+        text = run("models", program(name)).stdout
+        assert "pixels     0..255, the program normalises them itself\n" in text
+        assert "mean" not in text
 
     def test_of_a_file_that_says_nothing(self) -> None:
         found = told(program("logits_c3"))
