@@ -30,6 +30,9 @@ class LabelEnum(Protocol):
     def __name__(self) -> str: ...
 
 
+#: What is longer is no label that was mistyped.
+_LONGEST_NAME = 100
+
 T = TypeVar("T")
 D = TypeVar("D")
 
@@ -117,7 +120,7 @@ class LabelSet:
         """
         if isinstance(label, Enum):
             if not isinstance(label, self.enum):
-                raise self._unknown(label, f"; it is a label of another enum than {self.enum!r}")
+                raise self._unknown(label, f"; it is a label of another enum than {self.enum!r}.")
             return None if label.name == ARGMAX else label
         if isinstance(label, str):
             if label.casefold() == ARGMAX.casefold():
@@ -127,13 +130,13 @@ class LabelSet:
                 raise self._unknown(label)
             return member
         if isinstance(label, bool) or type(label).__name__ in ("bool", "bool_"):  # numpy's
-            raise self._unknown(label, "; a bool is not an index")
+            raise self._unknown(label, "; a bool is not an index.")
         try:
             index = operator.index(label)  # type: ignore[arg-type]
         except TypeError:
             raise self._unknown(label) from None
         if not 0 <= index < len(self.members):
-            raise self._unknown(label, f"; indices go from 0 to {len(self.members) - 1}")
+            raise self._unknown(label, f"; indices go from 0 to {len(self.members) - 1}.")
         return self.members[index]
 
     def find_all(self, labels: object) -> tuple[IntEnum, ...]:
@@ -148,11 +151,25 @@ class LabelSet:
         return tuple(dict.fromkeys(member for member in found if member is not None))
 
     def _unknown(self, label: object, hint: str = "") -> LabelError:
-        shown = ", ".join(member.name for member in self.members[:30])
+        if isinstance(label, str) and (meant := self._close_to(label)):
+            hint = f"; did you mean {meant!r}?"
+        shown = ", ".join(for_people(member.name) for member in self.members[:30])
         more = f", ... ({len(self.members)} in all)" if len(self.members) > 30 else ""
         return LabelError(
-            f"{brief(label)} is not a label of this model{hint}. Valid: {shown}{more}"
+            f"{brief(label)} is not a label of this model{hint or '.'} Valid: {shown}{more}"
         )
+
+    def _close_to(self, name: str) -> str | None:
+        """What somebody may have meant, as it was given with the model or as the member's name."""
+        from difflib import get_close_matches
+
+        if len(name) > _LONGEST_NAME:
+            return None
+        names: dict[str, str] = {}
+        for valid in (*self._by_name, *self.enum.__members__):
+            names[valid.casefold()] = valid
+        close = get_close_matches(name.casefold(), names, n=1, cutoff=0.75)
+        return names[close[0]] if close else None
 
 
 class ByLabel(Mapping[IntEnum, T]):

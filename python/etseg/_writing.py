@@ -58,9 +58,17 @@ def write_whole(
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError) and not isinstance(error, FileWriteError):
-            raise FileWriteError(f"cannot write {str(path)!r}: {error.strerror}") from error
+            raise FileWriteError(f"cannot write {str(path)!r}: {_why(target, error)}") from error
         raise
     return written
+
+
+def _why(target: Path, error: OSError) -> str:
+    """What the system said; of a folder that is not there, that it is that."""
+    missing = isinstance(error, FileNotFoundError) and not target.parent.exists()
+    if not missing:
+        return str(error.strerror)
+    return f"there is no folder {str(target.parent)!r}; make it, or choose another place"
 
 
 def _check(path: Path, target: Path, keep: Container[FileId]) -> None:

@@ -105,6 +105,28 @@ def test_argmax_may_be_asked_for_and_is_there_anyway(label: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "meant"),
+    [("persn", "PERSON"), ("Motor-bike", "MOTORBIKE"), ("people", None), ("x" * 10**6, None)],
+)
+def test_a_label_that_is_mistyped(label: str, meant: str | None) -> None:
+    """The near one is named."""
+    with pytest.raises(etseg.LabelError) as caught:
+        LabelSet(DeeplabLabel).find(label)
+    message = str(caught.value)
+    assert "Valid: BACKGROUND" in message
+    assert ("did you mean" in message) == (meant is not None)
+    assert meant is None or f"; did you mean {meant!r}? Valid" in message
+
+
+def test_a_mistyped_label_is_named_as_it_was_given() -> None:
+    """People who call a label "traffic light" are told so; the person is not called SELFIE."""
+    with pytest.raises(etseg.LabelError, match="mean 'traffic light'"):
+        LabelSet(("road", "traffic light")).find("trafic light")
+    with pytest.raises(etseg.LabelError, match=r"mean 'PERSON'\? Valid: PERSON, BACKGROUND$"):
+        LabelSet(SelfieSegmentationLabel).find("Persn")
+
+
+@pytest.mark.parametrize(
     ("label", "why"),
     [
         ("UNICORN", "'UNICORN'"),

@@ -12,6 +12,7 @@ import click
 
 from etseg._errors import EtsegError
 from etseg._model.catalogue import CATALOGUE
+from etseg._model.choosing import known_models
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -87,11 +88,6 @@ def can_draw() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def known_models() -> str:
-    """The names of the catalogue, for messages."""
-    return ", ".join(CATALOGUE)
-
-
 def model_of(name: str, option: str) -> ModelSpec | str:
     """The model of the catalogue, or the source as it was given.
 
@@ -102,7 +98,7 @@ def model_of(name: str, option: str) -> ModelSpec | str:
         return CATALOGUE[name]
     if "/" not in name and not os.path.exists(name):  # noqa: PTH110  # any length
         raise click.BadParameter(
-            f"{name!r} is no file and no known model; known: {known_models()}", param_hint=option
+            f"{name!r} is no file and no known model; {known_models(name)}", param_hint=option
         )
     return name
 

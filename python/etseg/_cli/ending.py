@@ -56,6 +56,23 @@ class Commands(click.Group):
             self.add_command(getattr(import_module(self._modules[cmd_name]), cmd_name))
         return self.commands.get(cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's; of what is no command it says what may have been meant."""
+        name = args[0]
+        if not (name.startswith("-") or ctx.resilient_parsing or self.get_command(ctx, name)):
+            ctx.fail(f"{name!r} is no command{self._meant(ctx, name)}")
+        return super().resolve_command(ctx, args)
+
+    def _meant(self, ctx: click.Context, name: str) -> str:
+        from difflib import get_close_matches  # here: few mistype
+
+        if "segment" in self._modules and os.path.exists(name):  # noqa: PTH110  # any length
+            return f"; to segment a photo: {ctx.command_path} segment {name}"
+        close = get_close_matches(name[:100], self.list_commands(ctx), n=1)
+        return f"; did you mean {close[0]!r}?" if close else ""
+
     def invoke(self, ctx: click.Context) -> Any:
         """One line on an error of etseg's, on Ctrl-C and the like, and their status."""
         try:

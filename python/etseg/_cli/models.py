@@ -37,8 +37,8 @@ Fields of --json, a list of objects without an argument, one with it:
 and with an argument:
   path        of the file; null if it is not here, as what it would tell
   input_size, output_size   height and width of images and maps
-  mean, std   of red, green and blue, in units of 0..1; null of programs that take bytes
-  pixels      "bytes" or "floats", what the program takes; null if not known
+  mean, std   of red, green and blue, in units of 0..1; null for bytes
+  pixels      what the program takes, "bytes" or "floats"; null if not known
   activation, resample, background, licence, origin   null if not known
   assumed     what nobody says, and is taken to be usual
   forward_ms  with --time: milliseconds of one forward here; else null

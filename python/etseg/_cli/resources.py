@@ -12,6 +12,7 @@ import click
 
 from etseg._messages import source_for_people
 from etseg._model.catalogue import CATALOGUE
+from etseg._model.choosing import known_models
 from etseg._model.files import url_of
 from etseg._model.spec import ModelSpec
 
@@ -19,7 +20,6 @@ from .common import (
     complete_model,
     download_bar,
     json_option,
-    known_models,
     print_json,
     readable,
 )
@@ -126,7 +126,7 @@ def _spec(model: str) -> ModelSpec:
         return CATALOGUE[model]
     if url_of(model) is None:
         raise click.UsageError(
-            f"{source_for_people(model)!r} is no http(s) or hf:// URL and no known model; known: "
-            f"{known_models()}"
+            f"{source_for_people(model)!r} is no http(s) or hf:// URL and no known model; "
+            f"{known_models(model)}"
         )
     return ModelSpec(model_source=model)

@@ -105,11 +105,19 @@ def _header(data: memoryview, origin: str) -> Header:
 
 
 def _damaged(data: memoryview, origin: str, error: BadHeader) -> FileReadError:
-    why = str(error) or (
+    return FileReadError(f"cannot decode {origin}: {str(error) or _what_it_is(bytes(data[:64]))}")
+
+
+def _what_it_is(head: bytes) -> str:
+    """That is no image, or a damaged one, by how it begins."""
+    from .formats.foreign import kind_of
+
+    if (known := kind_of(head)) is not None:
+        return f"it is no image of a known format, but {known}"
+    return (
         "it is no image of a known format (JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF, JPEG 2000, "
-        f"PNM), or a damaged one; it starts with {bytes(data[:8])!r}"
+        f"PNM), or a damaged one; it starts with {head[:8]!r}"
     )
-    return FileReadError(f"cannot decode {origin}: {why}")
 
 
 def _upright(array: _Image, orientation: int) -> _Image:

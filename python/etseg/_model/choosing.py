@@ -13,6 +13,9 @@ from etseg._messages import brief
 from .catalogue import CATALOGUE
 from .spec import ModelSpec, Source
 
+#: No more of a name is looked at.
+_LONGEST_NAME = 100
+
 Model = ModelSpec | Mapping[str, Any] | Source
 
 
@@ -39,6 +42,18 @@ def as_spec(model: Model) -> ModelSpec:
     if unknown:
         raise InvalidConfigError(f"unknown fields {brief(unknown)}; a model has {sorted(known)}")
     return ModelSpec(**model)
+
+
+def known_models(name: str) -> str:
+    """Of a name that no model of the catalogue has: those that may have been meant, or all."""
+    from difflib import get_close_matches
+
+    asked = name[:_LONGEST_NAME].casefold().replace("_", "-")
+    near = [one for one in CATALOGUE if len(asked) > 2 and asked in one]
+    near = near or get_close_matches(asked, CATALOGUE, n=3)
+    if near:
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    return f"known: {', '.join(CATALOGUE)}"
 
 
 def _kind(model: object) -> str:

@@ -22,8 +22,6 @@ from etseg._uris import path_of_file_uri, scheme_of, split_url
 from .spec import ModelSpec, Source
 
 _BUNDLED = "bundled:"
-#: What is longer is no name of a model.
-_LONGEST_NAME = 100
 _DEFAULTS = Limits()
 
 
@@ -130,17 +128,12 @@ def _path_of(source: str) -> Path:
 
 def _hint(name: str) -> str:
     """What somebody may have meant who names no file."""
-    from difflib import get_close_matches
+    from .choosing import known_models
 
-    from .catalogue import CATALOGUE
-
-    if len(name) > _LONGEST_NAME:
+    name = name.rpartition(os.sep)[2]  # it was made absolute
+    if not re.fullmatch(r"[\w-]{1,100}", name):  # a file of a program has an ending
         return ""
-    if close := get_close_matches(Path(name).name, CATALOGUE, n=1, cutoff=0.8):
-        return f". The catalogue has a model of the name {close[0]!r}"
-    if re.fullmatch(r"[\w-]+", Path(name).name):  # a file of a program has an ending
-        return f"; nor has the catalogue a model of that name. It has {', '.join(CATALOGUE)}"
-    return ""
+    return f"; nor has the catalogue a model of that name; {known_models(name)}"
 
 
 def _bundled(name: str) -> Path:

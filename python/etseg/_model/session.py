@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,8 @@ _DEFAULT_RESAMPLE: Resample = "antialias"
 _LABELS_OF_A_MAP = 256
 
 
-class Session(NamedTuple):
+@dataclass(frozen=True)
+class Session:
     """What forward() needs to know. Replaced as a whole, never changed."""
 
     segmenter: _native.Segmenter

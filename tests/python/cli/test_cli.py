@@ -183,15 +183,18 @@ def test_segment_takes_a_model_by_path(
     [
         (["segment"], ("PHOTO",)),
         (["segment", "a.jpg", "--frobnicate"], ("--frobnicate",)),
-        (["frobnicate"], ("frobnicate",)),
+        (["frobnicate"], ("'frobnicate' is no command\n",)),
+        (["segmnt", "a.jpg"], ("'segmnt' is no command; did you mean 'segment'?",)),
+        (["cache", "lst"], ("'lst' is no command; did you mean 'list'?",)),
+        (["{photo}"], ("to segment a photo: etseg segment", "astronaut.jpg")),
         (["segment", "a.jpg", "--model", "yolo"], ("--model", "'yolo'", "selfie-segmentation")),
         (["segment", "a.jpg", "--mask", "m.jpg"], ("--mask", "m.jpg", ".png")),
     ],
 )
 def test_wrong_usage_is_2(
-    arguments: list[str], words: tuple[str, ...], fail: Callable[..., str]
+    arguments: list[str], words: tuple[str, ...], fail: Callable[..., str], photo_path: Path
 ) -> None:
-    message = fail(2, *arguments)
+    message = fail(2, *(argument.format(photo=photo_path) for argument in arguments))
     assert "Usage:" in message
     for word in words:
         assert word in message
@@ -205,11 +208,11 @@ def test_wrong_usage_is_2(
         (["{photo}", "--model", "{bad}"], ("missing_operator.pte", "etsegtest::nowhere.out")),
         (["{photo}", "--model", "{photo}"], ("astronaut.jpg", "not an ExecuTorch program")),
         (["{bad}"], ("no image",)),
-        (["{photo}", "--classes", "CAT"], ("'CAT'", "SELFIE, BACKGROUND")),
+        (["{photo}", "--classes", "CAT"], ("'CAT'", "PERSON, BACKGROUND")),
         (["{photo}", "-o", "overlay.xyz"], ("overlay.xyz", "'.xyz'")),
         (["{photo}", "-o", "overlay"], ("overlay", "ending")),
-        (["{photo}", "-o", "nowhere/overlay.png"], ("nowhere/overlay.png", "No such file")),
-        (["{photo}", "--mask", "nowhere/mask.png"], ("nowhere/mask.png", "No such file")),
+        (["{photo}", "-o", "nowhere/overlay.png"], ("nowhere/overlay.png", "there is no folder")),
+        (["{photo}", "--mask", "nowhere/mask.png"], ("nowhere/mask.png", "there is no folder")),
     ],
 )
 def test_what_cannot_be_done_is_1(

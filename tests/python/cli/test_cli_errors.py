@@ -84,6 +84,8 @@ SLOTS = {
     "cutout": ["segment", "a.jpg", "--cutout", "{}"],
     "cutouts": ["segment", "in", "--cutout", "{}", "--background", "white"],
     "background": ["segment", "a.jpg", "--cutout", "out.png", "--background", "{}"],
+    "foreground": ["segment", "a.jpg", "--cutout", "out.png", "--foreground", "{}"],
+    "haze": ["segment", "a.jpg", "--cutout", "out.png", "--haze", "{}"],
     "palette": ["segment", "a.jpg", "-o", "out.png", "--palette", "{}"],
     "colour": ["segment", "a.jpg", "-o", "out.png", "--palette", "PERSON={}"],
     "alpha": ["segment", "a.jpg", "-o", "out.png", "--alpha", "{}"],

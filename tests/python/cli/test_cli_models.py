@@ -110,7 +110,8 @@ class TestModels:
         ("arguments", "status", "words"),
         [
             (["--time"], 2, "--time needs a model"),
-            (["selfie"], 2, "is no file and no known model; known: "),
+            (["selfie"], 2, "is no file and no known model; did you mean 'selfie-segmentation' or"),
+            (["person"], 2, "is no file and no known model; known: deeplab"),
             (["--time", "fcn-resnet50"], 1, "download it first: etseg fetch fcn-resnet50"),
             (["https://u:secret@127.0.0.1/x.pte"], 1, "etseg fetch https://127.0.0.1/x.pte"),
             (["nowhere/x.pte"], 1, "no such file: 'nowhere/x.pte'"),

@@ -121,7 +121,7 @@ def test_a_mask_of_one_label_is_black_and_white(photo: str, selfie: Any) -> None
     ("arguments", "status", "words"),
     [
         (["--mask-of", "PERSON"], 2, ("--mask-of needs --mask",)),
-        (["--mask", "m.png", "--mask-of", "CAT"], 1, ("'CAT'", "SELFIE, BACKGROUND")),
+        (["--mask", "m.png", "--mask-of", "CAT"], 1, ("'CAT'", "PERSON, BACKGROUND")),
         (["--mask", "m.png", "--mask-of", "ARGMAX"], 2, ("--mask-of", "'ARGMAX'")),
         (["--mask", "m.png", "--mask-of", "PERSON", "--classes", "BACKGROUND"], 2, ("--classes",)),
         (["--background", "white"], 2, ("--background needs --cutout",)),

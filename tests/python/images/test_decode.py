@@ -401,6 +401,34 @@ def _bad_pngs() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"\0\0\0\x18ftypheic", "a HEIC photo.*pillow-heif"),
+        (b"\0\0\0\x18ftypmp42", "a video.*VideoCapture"),
+        (b"\0\0\0\x14ftypqt  ", "a video"),
+        (b"RIFF\x10\0\0\0AVI LIST", "a video"),
+        (b"\x1aE\xdf\xa3", "a video"),
+        (b"\xff\x0a\xfa", "JPEG XL.*PNG"),
+        (b"8BPS\0\x01", "Photoshop"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\n<!DOCTYPE HTML><html>", "a web page"),
+        (b"<html lang='en'>", "a web page"),
+        (b"<?xml version='1.0'?><svg>", "SVG"),
+        (b"\x93NUMPY\x01", "numpy.load"),
+        (b"PK\x03\x04", "ZIP"),
+        (b"hello", r"known format \(JPEG.*it starts with b'hello'"),
+        (b"<p>", "it starts with b'<p>'"),
+    ],
+)
+def test_what_is_taken_for_a_photo(
+    module: etseg.ImageSegmentationModule, head: bytes, words: str
+) -> None:
+    """What it is, and what to do with it."""
+    with pytest.raises(etseg.FileReadError, match=f"the bytes given: it is no image of .*{words}"):
+        module.forward(head)
+
+
 @pytest.mark.parametrize("name", _bad_pngs())
 def test_png_that_libpng_would_complain_about(
     module: etseg.ImageSegmentationModule, name: str

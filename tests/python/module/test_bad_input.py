@@ -276,7 +276,11 @@ def test_an_object_that_is_no_model(model: Any, module: ImageSegmentationModule)
 MODEL_STRINGS: dict[str, tuple[str, type[etseg.EtsegError], tuple[str, ...]]] = {
     "empty": ("", etseg.InvalidModelSourceError, ("empty", "expected a path")),
     "no such path": ("nowhere.pte", etseg.FileMissingError, ("'nowhere.pte'", "no such file")),
-    "a name": ("selfie", etseg.FileMissingError, ("'selfie'", "catalogue", "fcn-resnet50")),
+    "a name": (
+        "selfie",
+        etseg.FileMissingError,
+        ("'selfie'", "catalogue", "mean 'selfie-"),
+    ),
     "no such URI": ("file:///nowhere.pte", etseg.FileMissingError, ("nowhere.pte", "no such file")),
     "ftp": ("ftp://host/a.pte", etseg.InvalidModelSourceError, ("'ftp'", "expected a path")),
     "no such bundle": ("bundled:a.pte", etseg.InvalidModelSourceError, ("'a.pte'", "selfie")),

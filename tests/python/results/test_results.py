@@ -101,7 +101,7 @@ class TestKeys:
     def test_what_is_no_label_is_a_key_error(self, key: Any, selfie: Any, astronaut: Image) -> None:
         """True is 1 to a dictionary, and 1.0 too; here they are mistakes, with a message."""
         result = selfie.forward(astronaut, [0, 1])
-        with pytest.raises(KeyError, match=r"is not a label of this model.*SELFIE, BACKGROUND"):
+        with pytest.raises(KeyError, match=r"is not a label of this model.*PERSON, BACKGROUND"):
             result[key]
         with pytest.raises(ValueError, match="is not a label of this model"):
             selfie.forward(astronaut, [key])

@@ -204,6 +204,8 @@ class TestFiles:
             with pytest.raises(etseg.FileWriteError, match="cannot write") as caught:
                 result.save(tmp_path / place)
             assert isinstance(caught.value, OSError)
+            no_folder = f"there is no folder {str(tmp_path / 'nowhere')!r}; make it"
+            assert (no_folder in str(caught.value)) == place.startswith("nowhere")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file", f"folder{ending}"]
 
     @pytest.mark.parametrize("ending", [".png", ".npz"])

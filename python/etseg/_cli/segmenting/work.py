@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 #: How long forwards are waited for after Ctrl-C, in seconds. A download can take much longer.
 _PATIENCE = 2.0
-#: How long a thread that finishes photos stays for the next one, in seconds.
-_LINGER = 1.0
 
 
 class Work:
@@ -68,7 +66,7 @@ class Work:
             sources = map(Whole, sources)
         self._stream = module.map(sources, wishes.asked, wishes.resize, on_error="yield")
         threads = count_cpus().threads
-        self._finishers = Threads(Finishing.run, threads, name="etseg.finish", linger=_LINGER)
+        self._finishers = Threads(Finishing.run, threads, name="etseg.finish")
         self._room = threading.Semaphore(2 * threads)
         self._begun: queue.SimpleQueue[Finishing | None] = queue.SimpleQueue()
         self._due: Finishing | None = None  # taken from there, and not told of
