@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import gc
 import json
+import logging
+import pickle
 import re
 import signal
 import socket
@@ -19,6 +24,8 @@ from servers import ENDED, served
 
 pytest.importorskip("uvicorn", reason='needs pip install "etseg[serve]"')
 pytest.importorskip("httptools")
+
+from etseg.serve import Settings, _server
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -155,6 +162,24 @@ def test_an_access_log_of_one_line_a_request(photo_path: Path) -> None:
     )
     assert re.search(r" 400 [\d.]+ ms model=- *$", lines[1])
     assert len(lines) == 2
+
+
+def test_garbage_is_not_looked_for_in_what_was_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_server, "_lines", lambda: logging.NullHandler())
+    described = base64.b64encode(pickle.dumps((Settings(), 1))).decode()
+    monkeypatch.setenv(_server._SETTINGS, described)
+    app = _server.of_environment()
+
+    async def work() -> int:
+        async with app.router.lifespan_context(app):
+            return len(gc.get_objects())
+
+    gc.unfreeze()
+    all_there = len(gc.get_objects())
+    try:
+        assert asyncio.run(work()) < all_there / 10
+    finally:
+        gc.unfreeze()
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
