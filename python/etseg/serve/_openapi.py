@@ -10,7 +10,7 @@ from typing import Any
 from etseg._native import __version__
 
 from ._settings import Settings
-from ._work import ENCODERS
+from ._work import ENCODERS, FOREGROUNDS
 
 _INTEGER = {"type": "integer"}
 _STRING = {"type": "string"}
@@ -174,6 +174,12 @@ def _parameters(models: Sequence[str]) -> list[dict[str, Any]]:
         query("output", "default: by Accept, else json", type="string", enum=sorted(ENCODERS)),
         query("classes", "labels to list, or to return maps of, by commas", type="string"),
         query("label", "what output=cutout cuts out", type="string"),
+        query(
+            "foreground",
+            "colours of a cutout's edges: estimated (the default), or the image's",
+            type="string",
+            enum=list(FOREGROUNDS),
+        ),
         query("rle", "whether JSON has run lengths", type="boolean"),
         query("mask", "whether JSON has the mask, mask_png in base64", type="boolean"),
     ]

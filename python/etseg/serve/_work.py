@@ -8,13 +8,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 
 from etseg._labels import Label
 from etseg._module import ImageSegmentationModule
 from etseg._opencv import cv2
+from etseg._results.choices import Foreground
 from etseg._results.result import SegmentationResult
 
 from ._problem import ProblemError
@@ -26,6 +27,8 @@ _BY_TYPE = {
     "application/x-npz": "npz",
     "*/*": "json",
 }
+#: What the colours of a cutout may be.
+FOREGROUNDS: tuple[str, ...] = get_args(Foreground)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Wish:
     label: str | None
     rle: bool
     mask: bool
+    foreground: Foreground
 
     @classmethod
     def of(cls, options: Mapping[str, str], accept: str) -> Wish:
@@ -54,7 +58,7 @@ class Wish:
         Raises:
             ProblemError: 400 or 406: an option is unknown, or cannot be.
         """
-        known = {"model", "output", "classes", "label", "rle", "mask"}
+        known = {"model", "output", "classes", "label", "foreground", "rle", "mask"}
         if unknown := sorted(set(options) - known):
             raise ProblemError(400, f"unknown options {unknown}; there are {sorted(known)}")
         output = options.get("output") or _accepted(accept)
@@ -64,12 +68,17 @@ class Wish:
         label = options.get("label")
         if output == "cutout" and not label and len(classes) != 1:
             raise ProblemError(400, "output=cutout needs label=NAME: what is to be cut out")
+        foreground = options.get("foreground", "estimate")
+        if foreground not in FOREGROUNDS:
+            expected = f"expected one of {list(FOREGROUNDS)}"
+            raise ProblemError(400, f"foreground is {foreground!r}; {expected}")
         return cls(
             output,
             classes,
             label or (classes[0] if classes else None),
             rle=_is_true("rle", options),
             mask=_is_true("mask", options),
+            foreground=cast("Foreground", foreground),
         )
 
 
@@ -118,7 +127,8 @@ def _overlay(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:
 
 def _cutout(_name: str, result: SegmentationResult, wish: Wish) -> bytes:
     assert wish.label is not None  # Wish.of has looked
-    return _png(cv2.cvtColor(result.cutout(wish.label), cv2.COLOR_RGBA2BGRA))
+    cutout = result.cutout(wish.label, foreground=wish.foreground)
+    return _png(cv2.cvtColor(cutout, cv2.COLOR_RGBA2BGRA))
 
 
 def _confidence(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:

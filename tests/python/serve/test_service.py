@@ -110,6 +110,12 @@ def test_each_output(
     )
     cutout = cv2.cvtColor(picture(get(output="cutout", label="SELFIE")), cv2.COLOR_BGRA2RGBA)
     np.testing.assert_array_equal(cutout, expected.cutout("SELFIE", photo_path))
+    own = get(output="cutout", label="SELFIE", foreground="image")
+    np.testing.assert_array_equal(
+        cv2.cvtColor(picture(own), cv2.COLOR_BGRA2RGBA),
+        expected.cutout("SELFIE", photo_path, foreground="image"),
+    )
+    assert (cutout != cv2.cvtColor(picture(own), cv2.COLOR_BGRA2RGBA)).any()
     arrays = np.load(io.BytesIO(get(output="npz", classes="SELFIE")))
     assert sorted(arrays) == ["ARGMAX", "SELFIE"]
     np.testing.assert_array_equal(arrays["SELFIE"], expected["SELFIE"])
@@ -189,6 +195,11 @@ def test_classes_are_listed_whether_they_are_there_or_not(
         ({"content": b"x", "params": {"size": "1"}}, 400, r"unknown options \['size'\]"),
         ({"content": b"x", "params": {"rle": "yes please"}}, 400, "rle is 'yes please'"),
         ({"content": b"x", "params": {"mask": "2"}}, 400, "mask is '2'; expected true or false"),
+        (
+            {"content": b"x", "params": {"foreground": "x"}},
+            400,
+            "foreground is 'x'; expected one of",
+        ),
         ({"content": b"x", "params": {"output": "cutout"}}, 400, "needs label=NAME"),
         ({"content": b"x", "headers": {"Accept": "text/html"}}, 406, "cannot answer with"),
         (
