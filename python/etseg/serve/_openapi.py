@@ -180,6 +180,7 @@ def _parameters(models: Sequence[str]) -> list[dict[str, Any]]:
             type="string",
             enum=list(FOREGROUNDS),
         ),
+        query("haze", "up to this probability nothing of a cutout shows", type="number"),
         query("rle", "whether JSON has run lengths", type="boolean"),
         query("mask", "whether JSON has the mask, mask_png in base64", type="boolean"),
     ]

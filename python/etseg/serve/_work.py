@@ -15,7 +15,7 @@ import numpy as np
 from etseg._labels import Label
 from etseg._module import ImageSegmentationModule
 from etseg._opencv import cv2
-from etseg._results.choices import Foreground
+from etseg._results.choices import HAZE, Foreground
 from etseg._results.result import SegmentationResult
 
 from ._problem import ProblemError
@@ -50,6 +50,7 @@ class Wish:
     rle: bool
     mask: bool
     foreground: Foreground
+    haze: float
 
     @classmethod
     def of(cls, options: Mapping[str, str], accept: str) -> Wish:
@@ -58,7 +59,7 @@ class Wish:
         Raises:
             ProblemError: 400 or 406: an option is unknown, or cannot be.
         """
-        known = {"model", "output", "classes", "label", "foreground", "rle", "mask"}
+        known = {"model", "output", "classes", "label", "foreground", "haze", "rle", "mask"}
         if unknown := sorted(set(options) - known):
             raise ProblemError(400, f"unknown options {unknown}; there are {sorted(known)}")
         output = options.get("output") or _accepted(accept)
@@ -79,6 +80,7 @@ class Wish:
             rle=_is_true("rle", options),
             mask=_is_true("mask", options),
             foreground=cast("Foreground", foreground),
+            haze=_number("haze", options, HAZE),
         )
 
 
@@ -127,7 +129,7 @@ def _overlay(_name: str, result: SegmentationResult, _wish: Wish) -> bytes:
 
 def _cutout(_name: str, result: SegmentationResult, wish: Wish) -> bytes:
     assert wish.label is not None  # Wish.of has looked
-    cutout = result.cutout(wish.label, foreground=wish.foreground)
+    cutout = result.cutout(wish.label, foreground=wish.foreground, haze=wish.haze)
     return _png(cv2.cvtColor(cutout, cv2.COLOR_RGBA2BGRA))
 
 
@@ -157,6 +159,13 @@ def _is_true(name: str, options: Mapping[str, str]) -> bool:
     if value not in ("true", "false", "1", "0"):
         raise ProblemError(400, f"{name} is {value!r}; expected true or false")
     return value in ("true", "1")
+
+
+def _number(name: str, options: Mapping[str, str], default: float) -> float:
+    try:
+        return float(options.get(name, default))
+    except ValueError:
+        raise ProblemError(400, f"{name} is {options[name]!r}; expected a number") from None
 
 
 def _name_of_key(key: Any) -> str:

@@ -110,10 +110,10 @@ def test_each_output(
     )
     cutout = cv2.cvtColor(picture(get(output="cutout", label="SELFIE")), cv2.COLOR_BGRA2RGBA)
     np.testing.assert_array_equal(cutout, expected.cutout("SELFIE", photo_path))
-    own = get(output="cutout", label="SELFIE", foreground="image")
+    own = get(output="cutout", label="SELFIE", foreground="image", haze="0.3")
     np.testing.assert_array_equal(
         cv2.cvtColor(picture(own), cv2.COLOR_BGRA2RGBA),
-        expected.cutout("SELFIE", photo_path, foreground="image"),
+        expected.cutout("SELFIE", photo_path, foreground="image", haze=0.3),
     )
     assert (cutout != cv2.cvtColor(picture(own), cv2.COLOR_BGRA2RGBA)).any()
     arrays = np.load(io.BytesIO(get(output="npz", classes="SELFIE")))
@@ -200,6 +200,7 @@ def test_classes_are_listed_whether_they_are_there_or_not(
             400,
             "foreground is 'x'; expected one of",
         ),
+        ({"content": b"x", "params": {"haze": "much"}}, 400, "haze is 'much'; expected a number"),
         ({"content": b"x", "params": {"output": "cutout"}}, 400, "needs label=NAME"),
         ({"content": b"x", "headers": {"Accept": "text/html"}}, 406, "cannot answer with"),
         (
@@ -236,6 +237,14 @@ def test_errors_of_etseg_have_its_codes(client: TestClient, photo_path: Path) ->
     assert answer.status_code == 400
     assert answer.json()["name"] in etseg.ErrorCode.__members__
     assert "'CAT' is not a label" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("haze", ["0.5", "-1", "nan"])
+def test_a_haze_that_cannot_be(client: TestClient, photo_path: Path, haze: str) -> None:
+    params = {"output": "cutout", "label": "SELFIE", "haze": haze}
+    answer = client.post("/v1/segment", content=photo_path.read_bytes(), params=params)
+    assert answer.status_code == 422
+    assert f"haze is {haze}" in answer.json()["detail"]
 
 
 def test_images_with_too_many_pixels(client: TestClient) -> None:
