@@ -137,9 +137,9 @@ def one_resize(resize: bool, resize_to_input: bool | None) -> bool:
 def shares(*sources: Callable[..., Any]) -> Callable[[T], T]:
     """Arguments of a function, or class, that others take too: as they describe them.
 
-    A ``**keyword`` becomes the optional arguments of those `sources` that are classes, in what
-    ``inspect.signature`` and so ``help()`` show. What the docstring leaves undescribed is taken
-    from theirs.
+    A ``**keyword`` becomes the optional arguments of those `sources` that are classes, with their
+    types, in what ``inspect.signature``, ``typing.get_type_hints`` and so ``help()`` show. What the
+    docstring leaves undescribed is taken from theirs.
     """
 
     def change(target: T) -> T:
@@ -171,7 +171,8 @@ def _annotations(
 ) -> dict[str, Any]:
     """Of a function whose ``**keyword`` is the optional arguments of `sources`.
 
-    That one's own names a type that Python has from 3.11 on, and nobody could ask for the types.
+    That keyword's own names Unpack, which typing has from 3.11 on: nobody could ask for any of the
+    function's types.
     """
     keywords = {p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD}
     own = {name: kind for name, kind in function.__annotations__.items() if name not in keywords}
