@@ -119,6 +119,20 @@ user_venv() {
   if "$tmp/$1/bin/pip" show -qq torch executorch 2>/dev/null; then fail "torch came along"; fi
 }
 
+# export_venv: the wheel with torch and executorch, of its version and all that exports need: minutes
+# to install, so all parts that want any of it share it.
+export_venv() {
+  [ -d "$tmp/export" ] && return
+  venv "$tmp/export" python3
+  "$tmp/export/bin/pip" install -qq torch==2.13.0
+  # torchvision has no CPU build beside this torch: see tests/python/support/networks.py. The others
+  # want it by name alone.
+  "$tmp/export/bin/pip" install -qq --no-deps torchvision==0.28.0 segmentation-models-pytorch==0.5.0 timm
+  "$tmp/export/bin/pip" install -qq \
+    "$(echo "$tmp"/dist/*.whl)[export,export-onnx,export-tflite,export-openvino]" \
+    transformers safetensors ai-edge-litert --group "$root/pyproject.toml:test"
+}
+
 # as_user NAME PYTHON WHEELS: that environment, the README's command, and all tests.
 as_user() {
   local segment
