@@ -21,7 +21,7 @@ from ._model.choosing import Model
 from ._model.custom_config import CustomConfig, fields_of
 from ._model.session import Session
 from ._model.spec import ModelSpec, Source, SpecKeywords
-from ._options import CallOptions, ModuleKeywords, ModuleOptions, one_resize, shares
+from ._options import CallOptions, ModuleKeywords, ModuleOptions, one_resize, options_of, shares
 from ._results.made import Made, Map, Output, Timings
 from ._results.maps import maps_to_reuse
 from ._results.result import SegmentationResult, result_of
@@ -71,7 +71,7 @@ class ImageSegmentationModule(ModelHolder):
         on_download_progress_callback: Callable[[float], object] | None = None,
         **options: Unpack[ModuleKeywords],
     ) -> None:
-        super().__init__(ModuleOptions(**options))
+        super().__init__(options_of(type(self).__name__, options))
         if model is not None:
             self.load(model, on_download_progress_callback)
 

@@ -13,7 +13,7 @@ from ._model.choosing import Model, as_spec
 from ._model.files import anchored
 from ._model.spec import ModelSpec
 from ._module import ImageSegmentationModule
-from ._options import ModuleKeywords, ModuleOptions, shares
+from ._options import ModuleKeywords, ModuleOptions, options_of, shares
 from ._results.result import SegmentationResult
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def segment(
     """
     from concurrent.futures import CancelledError  # here: see _loading()
 
-    of_module = ModuleOptions(**options)
+    of_module = options_of("segment", options)
     spec = as_spec(model)
     key = replace(spec, model_source=os.fspath(anchored(spec.model_source))), of_module
     while True:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 
@@ -70,6 +70,23 @@ class ModuleOptions:
         object.__setattr__(self, "packed_weights", _packed_weights(self.packed_weights))
         object.__setattr__(self, "concurrency", int(count))
         object.__setattr__(self, "scaled_decode", bool(self.scaled_decode))
+
+
+def options_of(taker: str, given: Mapping[str, Any]) -> ModuleOptions:
+    """What a function was given for its ``**options``.
+
+    Raises:
+        TypeError: one that is none of them, in the name of the function `taker`.
+        InvalidConfigError: as :class:`ModuleOptions`.
+    """
+    known = [field.name for field in fields(ModuleOptions)]
+    for name in given:
+        if name not in known:
+            raise TypeError(
+                f"{taker}() got an unexpected keyword argument {name!r}; beside its own there are "
+                + ", ".join(known)
+            )
+    return ModuleOptions(**given)
 
 
 class ModuleKeywords(TypedDict, total=False):

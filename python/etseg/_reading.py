@@ -73,7 +73,8 @@ def read_regular(path: Path, what: str, limit: int) -> bytes:
 def unreadable(path: Path | str, what: str, error: OSError | ValueError) -> FileReadError:
     """The error for a path that the system does not open. ValueError: it has a NUL."""
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return FileMissingError(f"no such file: {brief(str(path), 300)}")
+        home = "; only shells know '~': use Path(...).expanduser()" * str(path).startswith("~")
+        return FileMissingError(f"no such file: {brief(str(path), 300)}{home}")
     why = getattr(error, "strerror", None) or error
     return FileReadError(f"cannot read the {what} {brief(str(path), 300)}: {why}")
 

@@ -38,6 +38,14 @@ from .text import EXPECTED, is_data_uri, of_base64
 #: The longest name of a path, on every system that matters.
 _MAX_PATH = 4096
 
+_SEVERAL = "; one image at a time: for several there is ImageSegmentationModule.map"
+#: What is often behind an image that is none.
+_HINTS: dict[type, str] = {
+    type(None): "; OpenCV's imread returns None where it cannot read a file: give the path instead",
+    list: _SEVERAL,
+    tuple: _SEVERAL,
+}
+
 
 def source_of(
     image: object,
@@ -61,7 +69,9 @@ def source_of(
         return given
     if callable(image) and not isinstance(image, type):
         return OpenedSource(image, partial(_opened, bgr=bgr, limits=limits))
-    raise InvalidUserInputError(f"the image is a {type(image).__name__}; {EXPECTED}")
+    raise InvalidUserInputError(
+        f"the image is a {type(image).__name__}; {EXPECTED}{_HINTS.get(type(image), '')}"
+    )
 
 
 def _opened(image: object, bgr: bool, limits: Limits) -> ImageSource:
@@ -72,6 +82,7 @@ def _opened(image: object, bgr: bool, limits: Limits) -> ImageSource:
             image.close()  # nobody awaits it, of which Python would warn
         raise InvalidUserInputError(
             f"the function that opens the image returned a {type(image).__name__}; {EXPECTED}"
+            f"{_HINTS.get(type(image), '')}"
         )
     return given
 

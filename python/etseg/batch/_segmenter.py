@@ -23,7 +23,7 @@ from etseg._labels import Label, LabelEnum
 from etseg._logs import logger as package_logger
 from etseg._model.choosing import as_spec
 from etseg._module import ImageSegmentationModule
-from etseg._options import MAX_CONCURRENCY, ModuleKeywords, ModuleOptions
+from etseg._options import MAX_CONCURRENCY, ModuleKeywords, options_of
 from etseg._threads import get_num_threads, set_num_threads
 
 from . import _frames
@@ -119,7 +119,7 @@ class Segmenter:
         if "concurrency" in options:
             raise InvalidUserInputError("concurrency follows from threads; leave it out")
         # What is wrong with the options is said now, and here.
-        self.scaled_decode = ModuleOptions(**options).scaled_decode
+        self.scaled_decode = options_of("Segmenter", options).scaled_decode
         self.model = as_spec(model)
         self.classes = (classes,) if isinstance(classes, str) else tuple(classes)
         self.outputs = checked_outputs(outputs)

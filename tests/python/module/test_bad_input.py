@@ -115,6 +115,42 @@ def test_a_relative_path_of_no_file(name: str, module: ImageSegmentationModule) 
         assert "base64" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (None, ("the image is a NoneType", "imread returns None")),
+        (["a.jpg", "b.jpg"], ("the image is a list", "one image at a time", "map")),
+        (("a.jpg",), ("the image is a tuple", "one image at a time")),
+        (lambda: None, ("opens the image returned a NoneType", "imread returns None")),
+        (7, ("the image is a int", "expected a path")),
+    ],
+)
+def test_what_is_often_given(
+    image: Any, words: tuple[str, ...], module: ImageSegmentationModule
+) -> None:
+    refused(etseg.InvalidUserInputError, words, lambda: module.forward(image))
+
+
+def test_a_home_that_only_shells_know(module: ImageSegmentationModule) -> None:
+    for use in (module.forward, module.load):
+        with pytest.raises(etseg.FileMissingError, match=r"~.nope.jpg'.*expanduser\(\)"):
+            use(Path("~/nope.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("call", "taker"),
+    [
+        (lambda **options: etseg.segment(picture(), **options), "segment"),
+        (ImageSegmentationModule, "ImageSegmentationModule"),
+    ],
+)
+def test_an_option_that_there_is_not(call: Callable[..., object], taker: str) -> None:
+    """It is told in the name of the function that was called."""
+    expected = rf"^{taker}\(\) got an unexpected keyword argument 'concurency'.* concurrency, "
+    with pytest.raises(TypeError, match=expected):
+        call(concurency=2)
+
+
 def test_what_is_no_regular_file(module: ImageSegmentationModule, tmp_path: Path) -> None:
     """It is refused without being opened: a FIFO without a writer would not even open."""
     os.mkfifo(tmp_path / "fifo")
