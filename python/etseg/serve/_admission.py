@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
@@ -34,6 +38,8 @@ class Admission:
         waiting: how many may wait.
         deadline: seconds that one may wait.
         name: of the threads.
+        nice: how much less urgent they are than the event loop, where a thread has a niceness of
+            its own: on Linux.
         count: told how many are worked for and how many wait, when that changes.
     """
 
@@ -43,12 +49,13 @@ class Admission:
         waiting: int,
         deadline: float,
         name: str,
+        nice: int = 0,
         count: Callable[[int, int], object] = lambda *_: None,
     ) -> None:
         self.threads = threads
         self._most_waiting = waiting
         self._deadline = deadline
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._executor = ThreadPoolExecutor(threads, name, partial(_yield_to_others, nice))
         self._count = count
         self._inside = 0  # with those whose bodies are still to come
         self._jobs = 0
@@ -136,6 +143,14 @@ class Admission:
     def _busy(self, detail: str) -> ProblemError:
         seconds = math.ceil(self._seconds * (self._inside + 1) / self.threads)
         return ProblemError(503, detail, Retry_After=str(max(1, seconds)))
+
+
+def _yield_to_others(nice: int) -> None:
+    """Of the process, by this thread."""
+    if nice and sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):  # a sandbox that allows none of this
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + nice)
 
 
 class Place:

@@ -120,7 +120,12 @@ class _Service:
         """Models are there before the first request, and go after the last."""
         waiting, deadline = self._settings.max_waiting, self._settings.deadline
         self._admission = Admission(
-            self._threads, waiting, deadline, "etseg.serve", self._metrics.count
+            self._threads,
+            waiting,
+            deadline,
+            "etseg.serve",
+            self._settings.nice,
+            self._metrics.count,
         )
         self._fetching = Admission(_FETCHES, waiting, deadline, "etseg.serve.url")
         async with self._reloading:

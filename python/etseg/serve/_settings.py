@@ -32,6 +32,9 @@ class Settings:
             to three times its bytes while it is read.
         body_seconds: in which a body has to arrive, whatever its size.
         max_pixels: of an image, told from its header before it is decoded.
+        nice: how much less urgent (0 to 19) the threads that compute are than the event loop, on
+            Linux: so that it refuses and answers at once while all cores are busy. They yield to
+            other programs too.
         allow_urls: whether an image may be named by a URL. Only addresses that are public are
             connected to; redirects are held to the same.
 
@@ -51,6 +54,7 @@ class Settings:
     max_held_bytes: int | None = None
     body_seconds: float = 30.0
     max_pixels: int = 50_000_000
+    nice: int = 5
     allow_urls: bool = False
 
     def __post_init__(self) -> None:
@@ -64,6 +68,7 @@ class Settings:
             ("max_body_bytes", 1),
             ("max_held_bytes", self.max_body_bytes),
             ("max_pixels", 1),
+            ("nice", 0),
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:

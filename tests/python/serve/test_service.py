@@ -6,7 +6,9 @@ import asyncio
 import base64
 import io
 import json
+import os
 import re
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -380,6 +382,18 @@ def test_no_more_than_the_queue_holds() -> None:
     run(work)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux")
+def test_who_computes_yields_to_the_event_loop() -> None:
+    async def work() -> None:
+        admission = Admission(1, 0, PATIENCE, "test", nice=3)
+        with admission.place() as place:
+            found = await place.work(lambda: os.nice(0), never)
+        admission.close()
+        assert found == min(19, os.nice(0) + 3)
+
+    run(work)
+
+
 def test_they_come_in_turn() -> None:
     async def work() -> None:
         order: list[int] = []
@@ -717,6 +731,7 @@ def test_a_redirect_to_an_inner_address_is_not_followed(
         ({"models": []}, "models is empty"),
         ({"max_waiting": -1}, "max_waiting is -1; expected an int, 0 or more"),
         ({"deadline": 0}, "deadline is 0; expected seconds, above 0"),
+        ({"nice": -1}, "nice is -1; expected an int, 0 or more"),
         ({"max_body_bytes": True}, "max_body_bytes is True"),
     ],
 )
