@@ -10,21 +10,17 @@
 
 namespace etseg {
 
-// Compilers make SSE2 or NEON of it.
-using Words = std::uint64_t __attribute__((vector_size(16)));
-
-// At a time: mostly nothing changes in so many bytes, and one comparison finds that out.
+// Bytes that are made bits at a time.
 inline constexpr std::size_t kBlock = 64;
 template <typename T>
 inline constexpr std::int64_t kBlockLanes = kBlock / sizeof(T);
+// Bytes that are looked at first: mostly nothing changes in so many.
+inline constexpr std::size_t kStretch = 256;
 
-inline bool blocks_differ(const void* a, const void* b) {
-  Words one[4], other[4];
-  std::memcpy(one, a, kBlock);
-  std::memcpy(other, b, kBlock);
-  const Words differences =
-      (one[0] ^ other[0]) | (one[1] ^ other[1]) | (one[2] ^ other[2]) | (one[3] ^ other[3]);
-  return (differences[0] | differences[1]) != 0;
+// By the system's function: it has the CPU's widest vectors, whatever we are compiled for.
+template <typename T>
+bool same(const T* a, const T* b, std::int64_t count) {
+  return std::memcmp(a, b, static_cast<std::size_t>(count) * sizeof(T)) == 0;
 }
 
 // Bit i is set where lane i of the word, counted from the lowest, is not zero.
@@ -66,13 +62,19 @@ void for_each_change(const T* a, const T* b, std::int64_t count, Found&& found) 
     a = padded[0];
     b = padded[1];
   }
-  for (std::int64_t i = 0; i < count; i += kBlockLanes<T>) {
-    // The last block ends with the row; what it has in common with the one before was found there.
-    std::int64_t first = i;
-    if (i > 0 && i + kBlockLanes<T> > count) first = count - kBlockLanes<T>;
-    if (!blocks_differ(a + first, b + first)) continue;
-    std::uint64_t changes = changes_in_block(a + first, b + first) >> (i - first);
-    for (; changes != 0; changes &= changes - 1) found(i + std::countr_zero(changes));
+  constexpr std::int64_t kStretchLanes = kStretch / sizeof(T);
+  for (std::int64_t begin = 0; begin < count; begin += kStretchLanes) {
+    const std::int64_t end = std::min(begin + kStretchLanes, count);
+    if (same(a + begin, b + begin, end - begin)) continue;
+    for (std::int64_t i = begin; i < end; i += kBlockLanes<T>) {
+      // The last block ends with the row; what it has in common with the one before was found
+      // there.
+      std::int64_t first = i;
+      if (i > 0 && i + kBlockLanes<T> > count) first = count - kBlockLanes<T>;
+      if (same(a + first, b + first, kBlockLanes<T>)) continue;
+      std::uint64_t changes = changes_in_block(a + first, b + first) >> (i - first);
+      for (; changes != 0; changes &= changes - 1) found(i + std::countr_zero(changes));
+    }
   }
 }
 
