@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -161,3 +162,24 @@ def test_the_size_a_processor_brings_images_to(
     fields: dict[str, Any], size: tuple[int, int] | None
 ) -> None:
     assert processed_size(SimpleNamespace(**fields)) == size
+
+
+@pytest.mark.parametrize(
+    ("package", "network"),
+    [("torchvision", "torchvision:fcn_resnet50"),
+     ("segmentation_models_pytorch", "smp:Unet/resnet18"), ("onnx2torch", Path("net.onnx"))],
+)  # fmt: skip
+def test_a_torchvision_of_another_torch_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, network: str | Path
+) -> None:
+    """Whoever imports it: the error is that of its compiled part."""
+    if package == "onnx2torch":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    text = "raise RuntimeError('operator torchvision::nms does not exist')\n"
+    (tmp_path / f"{package}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    said = rf"{package} does not load beside torch .*nms does not exist.*release of torchvision"
+    with pytest.raises(etseg.InvalidModelSourceError, match=said):
+        open_network(network, None, 3)

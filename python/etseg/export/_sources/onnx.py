@@ -17,6 +17,7 @@ from etseg.export._errors import ExportError
 
 from .network import Network, first_tensor
 from .onnx_tracing import traced
+from .torchvision import does_not_load
 
 _INSTALL = "pip install 'etseg[export-onnx]'"
 _FLOAT = 1  # TensorProto's number
@@ -70,6 +71,8 @@ def from_onnx(
         raise ModuleNotFoundError(
             f"ONNX networks need {error.name}: {_INSTALL}", name=error.name
         ) from error
+    except RuntimeError as error:  # onnx2torch imports torchvision
+        raise InvalidModelSourceError(does_not_load("onnx2torch", error)) from error
     if not path.is_file():
         raise FileReadError(f"there is no file {str(path)!r}")
     try:

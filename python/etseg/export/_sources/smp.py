@@ -9,7 +9,7 @@ from typing import Any
 from etseg._errors import DownloadError, InvalidModelSourceError
 
 from .network import Network
-from .torchvision import RANDOM
+from .torchvision import RANDOM, does_not_load
 from .weights import load_weights
 
 _SIZE = (512, 512)
@@ -42,6 +42,10 @@ def from_smp(name: str, weights: str | os.PathLike[str] | None, classes: int | N
             "segmentation_models_pytorch is not installed, and its networks are asked for: "
             "pip install segmentation-models-pytorch"
         ) from None
+    except RuntimeError as error:  # it imports torchvision
+        raise InvalidModelSourceError(
+            does_not_load("segmentation_models_pytorch", error)
+        ) from error
     if Path(name).is_dir():
         return _network(smp.from_pretrained(name), Path(name).name)
     architecture, _, encoder = name.partition("/")

@@ -17,6 +17,14 @@ from .weights import load_weights
 RANDOM = "random"
 
 
+def does_not_load(package: str, error: RuntimeError) -> str:
+    """What to say where torchvision, or a package that imports it, is for another torch."""
+    return (
+        f"{package} does not load beside torch {torch.__version__}: {error}. Install the release "
+        "of torchvision that was made for this torch"
+    )
+
+
 def from_torchvision(
     name: str, weights: str | os.PathLike[str] | None, classes: int | None
 ) -> Network:
@@ -120,10 +128,7 @@ def _models() -> Any:
             "torchvision is not installed, and its networks are asked for: pip install torchvision"
         ) from None
     except RuntimeError as error:
-        raise InvalidModelSourceError(
-            f"torchvision does not load beside torch {torch.__version__}: {error}. Install the "
-            "release that was made for this torch"
-        ) from error
+        raise InvalidModelSourceError(does_not_load("torchvision", error)) from error
     import torchvision.models.segmentation
 
     return torchvision.models
