@@ -108,7 +108,8 @@ def test_what_is_assumed_of_bytes_is_logged_once(caplog: pytest.LogCaptureFixtur
         module.forward(picture())
         module.forward(picture())
     (message,) = [r.getMessage() for r in caplog.records if "assumed" in r.getMessage()]
-    assert "0..255" in message
+    assert "labels CLASS_0" in message
+    assert "pixels" not in message  # nothing is done to bytes
 
 
 def test_calls_leave_nothing_for_the_next() -> None:
