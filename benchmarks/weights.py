@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 import etseg
@@ -188,6 +189,23 @@ def loads(path: Path, rounds: int) -> list[tuple[str, float, str, str, bool]]:
     return rows
 
 
+def commands(path: Path, rounds: int) -> list[tuple[str, float, str, str, bool]]:
+    """A row about `etseg segment`, from its start to its end; the file is there already."""
+    times: dict[str, list[float]] = {mode: [] for mode in MODES}
+    with tempfile.TemporaryDirectory() as folder:
+        image, mask = Path(folder, "noise.png"), Path(folder, "mask.png")
+        image.write_bytes(cv2.imencode(".png", np.full((480, 640, 3), 128, np.uint8))[1].tobytes())
+        command = [sys.executable, "-m", "etseg", "segment", image, "-o", mask, "--model", path]
+        for mode in MODES * (rounds + 1):
+            wait_until_quiet()
+            environment = {**os.environ, "ETSEG_PACKED_WEIGHTS": mode}
+            start = time.perf_counter()
+            subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+            times[mode].append((time.perf_counter() - start) * 1e3)
+    plain, mapped = (_median(times[mode][1:]) for mode in MODES)  # the first makes the file
+    return [("`etseg segment`, ms", mapped, "", f"plain {plain:.0f} ms", True)]
+
+
 def _together(path: Path, mode: str, processes: int, concurrency: int) -> float:
     """PSS of all, in MB, while all have the program loaded and have run it."""
     command = _command(_memory, path, mode, concurrency)
@@ -270,6 +288,7 @@ def main() -> None:
         os.environ["ETSEG_CACHE"] = folder
         rows = [
             *loads(path, options.rounds),
+            *commands(path, options.rounds),
             *memory(path),
             *scaling(path, options.rounds),
             *results([one for one in (path, deeplab, SELFIE) if one.exists()]),

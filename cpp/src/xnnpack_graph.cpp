@@ -166,7 +166,7 @@ Fields fields_of(std::uint8_t kind) {
   }
 }
 
-void collect(const Table& graph, std::vector<std::string>& names) {
+void collect(const Table& graph, PackedAndRead& found) {
   std::set<std::uint32_t> packed, read;  // values
   for (const Table& node : graph.tables(1)) {
     const Table numbers = node.table(1);
@@ -187,27 +187,32 @@ void collect(const Table& graph, std::vector<std::string>& names) {
     if (constant == 0 || constant >= constants.size() || !packed.count(id) || !read.count(id)) {
       continue;
     }
-    names.emplace_back(constants[constant].text(2));
+    const std::string_view name = constants[constant].text(2);
+    if (name.empty()) {
+      found.nameless = true;
+    } else {
+      found.names.emplace_back(name);
+    }
   }
 }
 
 }  // namespace
 
-std::vector<std::string> constants_packed_and_read(const void* bytes, std::size_t size) {
+PackedAndRead constants_packed_and_read(const void* bytes, std::size_t size) {
   constexpr std::string_view kMagic = "XH00";
   constexpr std::size_t kBefore = 4;  // bytes of the header
   const std::string_view all(static_cast<const char*>(bytes), size);
-  std::vector<std::string> names;
+  PackedAndRead found;
   std::size_t magic = all.find(kMagic, kBefore);
   while (magic != all.npos) {
     const Bytes payload(all.data() + magic - kBefore, size - magic + kBefore);
     const std::uint64_t graph = payload.at<std::uint32_t>(10);
     if (payload.text(graph + 4, 2) == "XN") {
-      collect(Table(payload, payload.follow(graph)), names);
+      collect(Table(payload, payload.follow(graph)), found);
     }
     magic = all.find(kMagic, magic + kMagic.size() + payload.at<std::uint32_t>(14));
   }
-  return names;
+  return found;
 }
 
 }  // namespace etseg

@@ -21,13 +21,33 @@ std::string payload(const std::string& name) {
   return magic == std::string::npos ? std::string() : bytes.substr(magic - 4);
 }
 
-std::vector<std::string> names(const std::string& bytes) {
+etseg::PackedAndRead found_in(const std::string& bytes) {
   // On its own in memory, so that a sanitizer sees what is read outside it.
   const std::vector<char> exact(bytes.begin(), bytes.end());
   return constants_packed_and_read(exact.data(), exact.size());
 }
 
+void damage(const std::string& whole) {
+  for (std::size_t size = 0; size < whole.size(); ++size) (void)found_in(whole.substr(0, size));
+  std::mt19937 random(1);
+  for (int i = 0; i < 20000; ++i) {
+    std::string damaged = whole;
+    for (unsigned count = 1 + random() % 4; count > 0; --count) {
+      damaged[random() % damaged.size()] = static_cast<char>(random() % 4 == 0 ? 0xff : random());
+    }
+    (void)found_in(damaged);
+  }
+}
+
+std::vector<std::string> names(const std::string& bytes) { return found_in(bytes).names; }
+
 }  // namespace
+
+TEST(constants_in_the_payload_itself) {
+  const etseg::PackedAndRead found = found_in(payload("prelu_of_bias_inline_c3"));
+  CHECK(found.nameless && found.names.empty());
+  CHECK(!found_in(payload("prelu_of_bias_c3")).nameless);
+}
 
 TEST(a_bias_that_is_a_slope_too) {
   const std::vector<std::string> found = names(payload("prelu_of_bias_c3"));
@@ -49,14 +69,6 @@ TEST(what_is_no_payload) {
 }
 
 TEST(damaged_payloads) {
-  const std::string whole = payload("prelu_of_bias_c3");
-  for (std::size_t size = 0; size < whole.size(); ++size) (void)names(whole.substr(0, size));
-  std::mt19937 random(1);
-  for (int i = 0; i < 20000; ++i) {
-    std::string damaged = whole;
-    for (unsigned count = 1 + random() % 4; count > 0; --count) {
-      damaged[random() % damaged.size()] = static_cast<char>(random() % 4 == 0 ? 0xff : random());
-    }
-    (void)names(damaged);
-  }
+  damage(payload("prelu_of_bias_c3"));
+  damage(payload("prelu_of_bias_inline_c3"));
 }

@@ -12,14 +12,21 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
+from executorch.backends.xnnpack import xnnpack_preprocess
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import (
+    serialize_xnnpack_binary,
+)
 from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
+from executorch.exir._serialize._named_data_store import NamedDataStore
 from executorch.exir.passes import MemoryPlanningPass
 from torch import nn
 
@@ -196,6 +203,7 @@ class Case:
     )
     delegated: bool = True
     openvino: bool = False  # instead of XNNPACK
+    inline: bool = False  # constants lie in the payload
     plan_input: bool = True
     plan_output: bool = True
     method: str = "forward"
@@ -364,6 +372,11 @@ CASES: dict[str, Case] = {
     # Constants that XNNPACK packs, or does not, in ways of their own: see Packed.
     "prelu_c3": Case("PReLU: slopes that are never packed", Packed("prelu")),
     "prelu_of_bias_c3": Case("PReLU of a bias, which is packed too", Packed("prelu of the bias")),
+    "prelu_of_bias_inline_c3": Case(
+        "the same in an older layout: constants in the delegate's payload",
+        Packed("prelu of the bias"),
+        inline=True,
+    ),
     "no_bias_c3": Case("a convolution without bias", Packed("no bias")),
     "two_nodes_c3": Case("one kernel in two convolutions", Packed("two nodes")),
     "two_delegates_c3": Case("one kernel in two delegates", Packed("two delegates")),
@@ -437,7 +450,35 @@ def partitioners(case: Case) -> list[Any]:
     return [XnnpackPartitioner()] if case.delegated else []
 
 
+@contextmanager
+def constants_in_payloads() -> Iterator[None]:
+    """As older exporters wrote them: without names, after the delegate's graph."""
+    named: dict[str, bytes] = {}
+
+    def keep(_: NamedDataStore, name: str, data: bytes, **__: object) -> None:
+        named[name] = bytes(data)
+
+    def serialize(graph: Any, constants: bytearray) -> bytes:
+        for constant in graph.constant_data:
+            if constant.named_key:
+                constant.offset = len(constants)
+                constants += named[constant.named_key].ljust(64, b"\0")
+                constant.named_key = None
+        return bytes(serialize_xnnpack_binary(graph, constants))
+
+    with (
+        patch.object(NamedDataStore, "add_named_data", keep),
+        patch.object(xnnpack_preprocess, "serialize_xnnpack_binary", serialize),
+    ):
+        yield
+
+
 def export(case: Case) -> bytes:
+    with constants_in_payloads() if case.inline else nullcontext():
+        return _export(case)
+
+
+def _export(case: Case) -> bytes:
     model = case.model.eval()
     if case.quantized:
         model = quantize(model, case.inputs, case.per_channel)
@@ -477,9 +518,9 @@ returns
 
 At a stride s the pixel read is [k, s*y, s*x]. `constant` returns ((37 i mod 101) - 50) / 16 at the
 i-th element of [1,3,{height},{width}]. `rank3_c3` returns r - g, 2g - 0.5, b + r/2. The quantised
-ones return relu6(logits + 3), with int8's accuracy. The six from `prelu_c3` on are `Packed` in the
-script: what they return is compared with themselves, loaded in another way. `packed_and_read_c3` is
-`Multiplied` there, with w[y,x] = ((5y + 7x) mod 17 - 8) / 64.
+ones return relu6(logits + 3), with int8's accuracy. The seven from `prelu_c3` on are `Packed` in
+the script: what they return is compared with themselves, loaded in another way.
+`packed_and_read_c3` is `Multiplied` there, with w[y,x] = ((5y + 7x) mod 17 - 8) / 64.
 
 | program | what it is | input | bytes |
 |---|---|---|---|

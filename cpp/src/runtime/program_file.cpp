@@ -158,9 +158,9 @@ et::Result<et::FreeableBuffer> ProgramFile::load(std::size_t offset, std::size_t
     const bool may_have_graphs = info.segment_type == SegmentInfo::Type::Backend ||
                                  info.segment_type == SegmentInfo::Type::Program;
     if (may_have_graphs && segment->users == 0) {
-      for (std::string& name : constants_packed_and_read(segment->memory, size)) {
-        packed_and_read_.push_back(std::move(name));
-      }
+      PackedAndRead found = constants_packed_and_read(segment->memory, size);
+      segment->is_kept = found.nameless;
+      for (std::string& name : found.names) packed_and_read_.push_back(std::move(name));
     }
     ++segment->users;
     if (info.segment_type == SegmentInfo::Type::Constant && size <= kAlwaysKept) {

@@ -70,7 +70,7 @@ class ProgramFile final : public ::executorch::runtime::DataLoader {
   // The segments that are kept and not used.
   MapUnread::Places unused() const;
 
-  // Of the payloads that were read: see constants_packed_and_read().
+  // The names of constants, in the payloads that were read: see constants_packed_and_read().
   std::vector<std::string> packed_and_read() const;
 
   FileIdentity identity() const;

@@ -43,6 +43,7 @@ COMPUTED: dict[str, Callable[[Image], Floats]] = {
 SPECIAL = {
     "prelu_c3",
     "prelu_of_bias_c3",
+    "prelu_of_bias_inline_c3",
     "no_bias_c3",
     "two_nodes_c3",
     "two_delegates_c3",

@@ -61,7 +61,9 @@ def test_instances(count: int) -> None:
         assert len(mapped()) == 1
 
 
-@pytest.mark.parametrize("name", ["prelu_of_bias_c3", "packed_and_read_c3"])
+@pytest.mark.parametrize(
+    "name", ["prelu_of_bias_c3", "prelu_of_bias_inline_c3", "packed_and_read_c3"]
+)
 def test_a_constant_that_is_packed_and_read_as_it_is(name: str) -> None:
     """The delegate lets it go once it is packed."""
     path = program(name)
