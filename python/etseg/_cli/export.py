@@ -94,7 +94,7 @@ file was written; 2 wrong usage; 130 ended by Ctrl-C.
 @click.option("--std", metavar="R,G,B", help="The image is divided by it after that.")
 @click.option(
     "--activation",
-    type=click.Choice(["softmax", "sigmoid", "none"]),
+    type=click.Choice(["softmax", "sigmoid", "normalise", "none"]),
     help="What makes probabilities of the output.",
 )
 @click.option("--background", metavar="LABEL", help="The label that pictures leave unpainted.")

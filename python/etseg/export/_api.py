@@ -30,7 +30,7 @@ def export(
     labels: Labels | None = None,
     mean: Iterable[float] | None = None,
     std: Iterable[float] | None = None,
-    activation: Literal["softmax", "sigmoid", "none"] | None = None,
+    activation: Literal["softmax", "sigmoid", "normalise", "none"] | None = None,
     background: str | int | None = None,
     resample: Literal["antialias", "bilinear"] | None = None,
     licence: str | None = None,
@@ -79,7 +79,7 @@ def export(
             of them.
         mean: of red, green and blue, in units of 0..1.
         std: likewise.
-        activation: "softmax", "sigmoid" or "none".
+        activation: "softmax", "sigmoid", "normalise" or "none".
         background: the label that pictures leave unpainted.
         resample: "antialias" or "bilinear".
         licence: what the weights may be used under.
@@ -123,8 +123,8 @@ def export(
         {
             "name": name,
             "labels": labels,
-            "mean": None if mean is None else tuple(mean),
-            "std": None if std is None else tuple(std),
+            "mean": tuple(mean) if isinstance(mean, Iterable) else mean,
+            "std": tuple(std) if isinstance(std, Iterable) else std,
             "activation": activation,
             "background": background,
             "resample": resample,

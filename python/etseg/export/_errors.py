@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 from etseg._errors import ErrorCode, EtsegError
@@ -27,3 +28,15 @@ class ExportError(EtsegError, RuntimeError):
     ) -> None:
         super().__init__(message, code)
         self.report = report
+
+
+def told(error: BaseException) -> str:
+    """An error of a caller's own code: its class, what it says, and the line that it came from."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"{type(error).__name__}: {first_line(error)}"
+    return text if isinstance(error, SyntaxError) else f"{text} ({where.filename}:{where.lineno})"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, as a part of a sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from etseg.export._graph.capture import capture
+from etseg.export._graph.masked_writes import choose_where_masked
 from etseg.export._graph.rewrites import rewritten
 from etseg.export._graph.simplify import simplified
 from etseg.export._graph.tail import find_tail
@@ -222,3 +223,66 @@ class _Checked(nn.Module):
         sides = torch.tensor([[8, 8], [4, 4]])
         torch._check((sides[:, 0] * sides[:, 1]).sum().item() == 80)
         return image.relu()
+
+
+class Masked(nn.Module):
+    """Assigns to a copy of the image, [1, 3, H, W], what a function says."""
+
+    def __init__(self, assign: Callable[[torch.Tensor], object]) -> None:
+        super().__init__()
+        self.assign = assign
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        image = image.clone()
+        self.assign(image)
+        return image
+
+
+def by_mask(x: torch.Tensor) -> None:
+    x[x > 0.5] = 0.25
+
+
+def by_places(x: torch.Tensor) -> None:
+    x[torch.where(x.sum(-1) > 32)] = 0.25
+
+
+def by_nonzero(x: torch.Tensor) -> None:
+    x[(x.sum(-1) > 32).nonzero(as_tuple=True)] = 0.25
+
+
+def rows(x: torch.Tensor) -> None:
+    x[x.sum(-1) > 32] = torch.arange(SIZE[1]) / SIZE[1]
+
+
+@pytest.mark.parametrize("assign", [by_mask, by_places, by_nonzero, rows])
+def test_an_assignment_by_a_mask_is_a_choice(assign: Callable[[torch.Tensor], object]) -> None:
+    network = Masked(assign).eval()
+    found = simplified(network, SIZE, cut=True)
+    left = {node.target for node in found.graph.graph.nodes}
+    assert torch.ops.aten.index_put.default not in left
+    assert not left & {torch.ops.aten.where.default, torch.ops.aten.nonzero_numpy.default}
+    image = torch.rand(1, 3, *SIZE)
+    changed = network(image)
+    assert not torch.equal(changed, image)
+    torch.testing.assert_close(found.graph(image), changed, rtol=0, atol=0)
+
+
+def other_axes(x: torch.Tensor) -> None:
+    below, behind, row = torch.where(x.sum(-1) > 32)
+    x[below, behind, SIZE[0] - 1 - row] = 0.25
+
+
+def added(x: torch.Tensor) -> None:
+    x.index_put_(torch.where(x > 0.5), torch.tensor(0.25), accumulate=True)
+
+
+def of_each_place(x: torch.Tensor) -> None:
+    x[torch.tensor([0]), torch.tensor([1])] = torch.zeros(1, *SIZE)
+
+
+@pytest.mark.parametrize("assign", [other_axes, added, of_each_place])
+def test_other_assignments_stay(assign: Callable[[torch.Tensor], object]) -> None:
+    graph = capture(Masked(assign).eval(), SIZE)
+    assert choose_where_masked(graph) == 0
+    image = torch.rand(1, 3, *SIZE)
+    torch.testing.assert_close(graph(image), Masked(assign)(image))

@@ -12,6 +12,7 @@ from etseg.export._options import InputFormat
 from .batch_norm import fold_batch_norms
 from .capture import capture
 from .constants import drop_unused, fold_constants
+from .masked_writes import choose_where_masked
 from .tail import Tail, find_tail, output_node, return_only
 
 
@@ -50,6 +51,7 @@ def simplified(
     graph = capture(module, size, input_format)
     tail = find_tail(graph) if cut else None
     return_only(graph, output_node(graph) if tail is None else tail.logits)
+    choose_where_masked(graph)
     drop_unused(graph)
     with torch.no_grad():
         fold_constants(graph)

@@ -90,4 +90,6 @@ def probabilities(scores: torch.Tensor, activation: str) -> torch.Tensor:
     """Of scores [1, C, H, W], as the program's activation has them."""
     if activation == "softmax":
         return scores.softmax(1)
+    if activation == "normalise":
+        return scores / scores.sum(1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
     return scores.sigmoid() if activation == "sigmoid" else scores

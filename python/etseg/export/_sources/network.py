@@ -20,6 +20,7 @@ class Network:
         size: height and width that it was made for; None if nothing says.
         fields: of :class:`etseg.ModelSpec`, those that the source knows: labels, mean, std, ...
         notes: what its owner should know about the export.
+        unsaid: the same, where neither the source nor the caller knows mean and std.
     """
 
     module: nn.Module
@@ -27,6 +28,10 @@ class Network:
     size: tuple[int, int] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unsaid: str = (
+        "nothing says how the input is normalised: mean 0 and std 1 are taken where they were not "
+        "given; check it"
+    )
 
 
 class FirstOutput(nn.Module):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from etseg._errors import DownloadError, InvalidModelSourceError
+from etseg.export._errors import first_line
 
 from . import universal
 from .network import Network, first_tensor
@@ -55,11 +56,11 @@ def from_transformers(name: str, weights: str | os.PathLike[str] | None) -> Netw
     try:
         config = transformers.AutoConfig.from_pretrained(name)
     except OSError as error:
-        raise DownloadError(f"'hf:{name}' cannot be had: {_first_line(error)}") from error
-    if config.model_type in universal.REFUSED:
+        raise DownloadError(f"'hf:{name}' cannot be had: {first_line(error)}") from error
+    except ValueError as error:
         raise InvalidModelSourceError(
-            f"'hf:{name}' is a {config.model_type}: {universal.REFUSED[config.model_type]}"
-        )
+            f"'hf:{name}' is no network that transformers knows: {first_line(error)}"
+        ) from error
     queries = config.model_type in universal.KNOWN
     if queries:
         auto = transformers.AutoModelForUniversalSegmentation
@@ -75,7 +76,11 @@ def from_transformers(name: str, weights: str | os.PathLike[str] | None) -> Netw
         # Eager attention is made of operators that torch.export and the runtime have.
         module = auto.from_pretrained(name, attn_implementation="eager", dtype=torch.float32)
     except OSError as error:
-        raise DownloadError(f"'hf:{name}' cannot be had: {_first_line(error)}") from error
+        raise DownloadError(f"'hf:{name}' cannot be had: {first_line(error)}") from error
+    except Exception as error:  # safetensors', pickle's, or shapes that do not fit
+        raise InvalidModelSourceError(
+            f"the weights of 'hf:{name}' do not load: {first_line(error)}"
+        ) from error
     if weights is not None:
         load_weights(module, weights)
     module.config.return_dict = True
@@ -91,15 +96,22 @@ def _described(name: str, module: Any, processor: Any) -> Network:
     folder = Path(name)
     fields: dict[str, Any] = {
         "name": folder.name if folder.is_dir() else name.rpartition("/")[2],
-        "labels": _labels(config),
         "activation": "softmax",
     }
+    names, notes = _labels(config)
+    if names is not None:
+        fields["labels"] = names
     if not folder.is_dir():
         fields["origin"] = f"https://huggingface.co/{name}"
     if processor is None:
-        note = f"'hf:{name}' has no image processor: mean and std are taken as 0 and 1; check them"
-        return Network(module.eval(), f"transformers {name}", _configured(config), fields, (note,))
-    normalisation, notes = read_processor(processor)
+        unsaid = (
+            f"'hf:{name}' has no image processor: mean 0 and std 1 are taken where they were not "
+            "given; check it"
+        )
+        size = _configured(config)
+        return Network(module.eval(), f"transformers {name}", size, fields, notes, unsaid)
+    normalisation, differences = read_processor(processor)
+    notes += differences + _proportions(processor)
     if getattr(processor, "do_flip_channel_order", False):
         module = _SwappedChannels(module)
     size = processed_size(processor) or _configured(config)
@@ -144,9 +156,23 @@ def processed_size(processor: Any) -> tuple[int, int] | None:
             return size, size
         if size is not None and size.get("height") and size.get("width"):
             return int(size["height"]), int(size["width"])
-        if size is not None and size.get("shortest_edge"):
-            return int(size["shortest_edge"]), int(size["shortest_edge"])
+        for edge in ("shortest_edge", "longest_edge"):
+            if size is not None and size.get(edge):
+                return int(size[edge]), int(size[edge])
+        if size is not None and size.get("max_height") and size.get("max_width"):
+            return int(size["max_height"]), int(size["max_width"])
     return None
+
+
+def _proportions(processor: Any) -> tuple[str, ...]:
+    """What the processor does with an image's shape, where that is not to stretch it."""
+    if getattr(processor, "do_split_image", False):
+        return ("the processor takes images in overlapping squares; etseg stretches the whole",)
+    size = getattr(processor, "size", None)
+    edges = ("shortest_edge", "longest_edge", "max_height")
+    if size is not None and any(size.get(edge) for edge in edges):
+        return ("the processor keeps an image's proportions; etseg stretches it",)
+    return ()
 
 
 def _processor(name: str) -> Any:
@@ -154,8 +180,14 @@ def _processor(name: str) -> Any:
 
     try:
         return transformers.AutoImageProcessor.from_pretrained(name)
-    except (OSError, ValueError):
-        return None  # there is no preprocessor_config.json
+    except (OSError, ValueError) as error:
+        for file in ("preprocessor_config.json", "processor_config.json"):
+            if (Path(name) / file).exists():
+                raise InvalidModelSourceError(
+                    f"the image processor in {str(Path(name) / file)!r} does not load: "
+                    f"{first_line(error)}"
+                ) from error
+        return None
 
 
 def _configured(config: Any) -> tuple[int, int] | None:
@@ -165,15 +197,24 @@ def _configured(config: Any) -> tuple[int, int] | None:
     return tuple(size) if isinstance(size, (list, tuple)) and len(size) == 2 else None
 
 
-def _labels(config: Any) -> list[str]:
-    """In the order of the channels. Data sets name two classes alike at times: ADE20k does."""
-    names = [str(config.id2label[index]) for index in range(len(config.id2label))]
+def _labels(config: Any) -> tuple[list[str] | None, tuple[str, ...]]:
+    """In the order of the channels, or None and a note why.
+
+    Data sets name two classes alike at times: ADE20k does.
+    """
+    indices = sorted(config.id2label)
+    if indices != list(range(len(indices))):
+        return None, (
+            f"the configuration's id2label is for {indices[:5]}..., not for 0 to "
+            f"{len(indices) - 1}: no label was taken of it",
+        )
+    names = [str(config.id2label[index]) for index in indices]
     seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if name in seen:
             names[index] = f"{name} {index}"
         seen[names[index]] = index
-    return names
+    return names, ()
 
 
 def _three(value: Any) -> tuple[float, float, float]:
@@ -181,7 +222,3 @@ def _three(value: Any) -> tuple[float, float, float]:
         return (float(value),) * 3
     red, green, blue = (float(number) for number in value)
     return red, green, blue
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

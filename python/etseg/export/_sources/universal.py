@@ -7,31 +7,28 @@ expects.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  # as everybody calls it
 from torch import nn
 
 from etseg._errors import InvalidModelSourceError
+from etseg.export._errors import first_line
 
 from .network import Network
 
 #: Those whose outputs are queries' class and mask logits, the last class being none at all.
-KNOWN = ("maskformer", "mask2former", "eomt", "eomt_dinov3")
-#: Likewise, but what they compute has no place in a program, and why.
-REFUSED = {
-    "oneformer": "its decoder sets rows of an attention mask that it finds by aten::nonzero, whose "
-    "number depends on the image (modeling_oneformer.py, OneFormerTransformerDecoder.forward). "
-    "What to try: Mask2Former, which masks the same way without it",
-}
+KNOWN = ("maskformer", "mask2former", "oneformer", "eomt", "eomt_dinov3")
 
 #: To which Mask2Former's processor brings masks, whatever the image's size.
 _MASK2FORMER_MASKS = (384, 384)
 
-_SCORES = (
-    "the maps are the scores of the processor's post_process_semantic_segmentation: by them labels "
-    "are chosen; they do not sum to one over the classes, and where masks overlap may exceed one"
+_SHARES = (
+    "ARGMAX is that of the processor's post_process_semantic_segmentation; the maps are its "
+    "scores, each divided by the sum over the classes at its pixel"
 )
 
 
@@ -66,6 +63,19 @@ class QueryScores(nn.Module):
         return scores.reshape(1, -1, *masks.shape[2:])
 
 
+class ForTask(nn.Module):
+    """A OneFormer that is told its task once for all: tokens of a sentence, int64 [1, T]."""
+
+    def __init__(self, network: nn.Module, tokens: torch.Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("tokens", tokens)
+
+    def forward(self, image: torch.Tensor) -> Any:
+        """What the network returns for an image [1, 3, H, W]."""
+        return self.network(image, task_inputs=self.tokens)
+
+
 def composed(found: Network, name: str, processor: Any) -> Network:
     """The network with scores as its output, and what its owner should know of them.
 
@@ -75,7 +85,8 @@ def composed(found: Network, name: str, processor: Any) -> Network:
         processor: of its images; None if there is none.
 
     Raises:
-        InvalidModelSourceError: it is not the same from call to call.
+        InvalidModelSourceError: it is not the same from call to call, or wants a task and there
+            is no tokenizer for it.
     """
     module: Any = found.module
     kind = module.config.model_type
@@ -85,9 +96,29 @@ def composed(found: Network, name: str, processor: Any) -> Network:
     elif kind.startswith("eomt"):
         masks = _eomt_masks(processor) or found.size
         _settle_masking(module, name)
-    fields = found.fields | {"activation": "none"}
-    notes = (*found.notes, _SCORES, *_resizing(processor))
-    return Network(QueryScores(module, masks).eval(), found.title, found.size, fields, notes)
+    elif kind == "oneformer":
+        module.model.is_training = False  # else it wants descriptions of the image, too
+        module = ForTask(module, _task_tokens(name))
+    # Divided in the program, labels between its pixels would be others than the processor's.
+    fields = found.fields | {"activation": "normalise"}
+    notes = (*found.notes, _SHARES)
+    return replace(found, module=QueryScores(module, masks).eval(), fields=fields, notes=notes)
+
+
+def _task_tokens(name: str) -> torch.Tensor:
+    """Of the sentence that OneFormer's processor makes of its task, semantic segmentation."""
+    import transformers
+
+    try:
+        processor = transformers.OneFormerProcessor.from_pretrained(name)
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidModelSourceError(
+            f"'hf:{name}' is a OneFormer, which is told its task in words, and its processor with "
+            f"the tokenizer cannot be had: {first_line(error)}. What to try: "
+            "OneFormerProcessor.save_pretrained into the network's folder"
+        ) from error
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    return processor(images=[grey], task_inputs=["semantic"], return_tensors="pt")["task_inputs"]
 
 
 def _eomt_masks(processor: Any) -> tuple[int, int] | None:
@@ -109,13 +140,3 @@ def _settle_masking(module: Any, name: str) -> None:
         )
     del module.attn_mask_probs
     module.attn_mask_probs = shares
-
-
-def _resizing(processor: Any) -> tuple[str, ...]:
-    """What the processor does with an image's shape, where that is not to stretch it."""
-    if getattr(processor, "do_split_image", False):
-        return ("the processor takes images in overlapping squares; etseg stretches the whole",)
-    size = getattr(processor, "size", None)
-    if size is not None and size.get("shortest_edge"):
-        return ("the processor keeps an image's proportions; etseg stretches it",)
-    return ()

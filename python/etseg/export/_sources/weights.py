@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from etseg._errors import FileReadError, InvalidModelSourceError
+from etseg.export._errors import first_line
 
 #: Where training scripts put the state among other things.
 _NESTED = ("state_dict", "model_state_dict", "model", "state")
@@ -61,7 +62,7 @@ def _state_of(path: Path) -> dict[str, Any]:
         raise FileReadError(f"cannot read the weights {str(path)!r}: {error.strerror}") from error
     except Exception as error:
         raise InvalidModelSourceError(
-            f"{str(path)!r} holds no weights that torch reads safely ({_first_line(error)}); "
+            f"{str(path)!r} holds no weights that torch reads safely ({first_line(error)}); "
             "expected what torch.save(network.state_dict(), path) writes, or safetensors"
         ) from error
     for key in _NESTED:
@@ -83,7 +84,3 @@ def _listed(verb: str, names: list[str]) -> list[str]:
         return []
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return [f"{verb} {', '.join(names[:_SHOWN])}{more}"]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
