@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from etseg._errors import InvalidConfigError, InvalidUserInputError
+from etseg._errors import InvalidConfigError, InvalidUserInputError, LabelError
 from etseg._labels import LabelSet
 from etseg._model.spec import ModelSpec
 
@@ -67,6 +67,8 @@ def opened(
         fields = {"activation": "none" if channels == 1 else "softmax", **fields}
     elif options.quantize is not None:
         raise InvalidUserInputError("quantize is for networks with scores; this returns labels")
+    if not is_bytes(options.input_format) and not fields.keys() & {"mean", "std"}:
+        found = replace(found, notes=(*found.notes, found.unsaid))
     spec = ModelSpec(model_source=options.path, **fields)
     if channels > 0:
         _check_labels(spec, channels)
@@ -123,8 +125,15 @@ def _channels(module: nn.Module, image: torch.Tensor) -> int:
 
 
 def _check_labels(spec: ModelSpec, channels: int) -> None:
+    """Whether they are as many as the network tells apart, the background among them.
+
+    Raises:
+        InvalidConfigError: not so.
+    """
     if spec.labels is None:
-        return
+        if spec.background is None or (channels > 1 and spec.activation == "sigmoid"):
+            return
+        spec = replace(spec, labels=LabelSet.for_channels(channels).enum)
     further = int(channels == 1 or spec.activation == "sigmoid")  # for where no other is likely
     count, expected = len(LabelSet(spec.labels)), channels + further  # type: ignore[arg-type]
     if count != expected:
@@ -132,3 +141,11 @@ def _check_labels(spec: ModelSpec, channels: int) -> None:
             f"there are {count} labels, but the network tells {expected} apart "
             f"(it returns {channels} channels)"
         )
+    if spec.background is None:
+        return
+    try:
+        member = LabelSet(spec.labels).find(spec.background)  # type: ignore[arg-type]
+    except LabelError as error:
+        raise InvalidConfigError(f"background: {error}") from None
+    if member is None:
+        raise InvalidConfigError("background is ARGMAX; expected one of the labels")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -97,7 +98,7 @@ class Options:
         ModelSpec(model_source=path, **given)  # raises what is wrong with a field
         if least_agreement is None:
             least_agreement = _LEAST_AGREEMENT[quantize]
-        if not 0 <= least_agreement <= 1:
+        if not isinstance(least_agreement, (int, float)) or not 0 <= least_agreement <= 1:
             raise InvalidUserInputError(
                 f"least_agreement is {least_agreement}; expected a share of pixels, 0..1"
             )
@@ -111,8 +112,8 @@ class Options:
             low_stride,
             backend,  # type: ignore[arg-type]  # one of them
             quantize,  # type: ignore[arg-type]
-            _kept(calibration),
-            _kept(photos),
+            _kept("calibration", calibration),
+            _kept("photos", photos),
             float(least_agreement),
         )
 
@@ -122,14 +123,18 @@ def field_names() -> tuple[str, ...]:
     return tuple(f.name for f in fields(ModelSpec) if f.name not in ("model_source", "sha256"))
 
 
-def _kept(images: Any) -> Any:
+def _kept(name: str, images: Any) -> Any:
     """Paths as they are; anything else can be read more than once."""
-    return images if images is None or isinstance(images, (str, os.PathLike)) else tuple(images)
+    if images is None or isinstance(images, (str, os.PathLike)):
+        return images
+    if not isinstance(images, Iterable):
+        raise InvalidUserInputError(f"{name} is {images!r}; expected a folder, or images")
+    return tuple(images)
 
 
 def _size(size: object) -> tuple[int, int]:
     try:
-        height, width = (int(side) for side in size)  # type: ignore[attr-defined]
+        height, width = (operator.index(side) for side in size)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
         height = width = 0
     if not (_LEAST_SIDE <= height <= _MOST_SIDE and _LEAST_SIDE <= width <= _MOST_SIDE):
@@ -143,8 +148,20 @@ def _writable(path: str | os.PathLike[str]) -> Path:
     place = Path(path)
     if place.suffix != ".pte":
         raise InvalidUserInputError(f"the file is {str(path)!r}; its name must end in .pte")
-    if place.is_dir() or not os.access(place.parent, os.W_OK | os.X_OK):
-        raise FileWriteError(f"cannot write {str(path)!r}: its folder cannot be written to")
+    why = None
+    try:
+        if place.is_dir():
+            why = "it is a folder"
+        elif not place.parent.is_dir():
+            why = f"there is no folder {str(place.parent)!r}"
+        elif not os.access(place.parent, os.W_OK | os.X_OK):
+            why = "its folder cannot be written to"
+        elif "\0" in str(place):
+            why = "there is a NUL in it"
+    except OSError as error:  # such as a name that is too long
+        why = str(error.strerror)
+    if why is not None:
+        raise FileWriteError(f"cannot write {str(path)!r}: {why}")
     return place
 
 

@@ -150,9 +150,8 @@ class _Smooth(Segmentation):
 def test_the_upsampling_is_kept_where_photos_want_it(tmp_path: Path) -> None:
     """Decided on the photos, either way."""
     rough = export(build(), tmp_path / "a.pte", size=SIZE, least_agreement=0)
-    (note,) = rough.notes
     assert rough.cut is None
-    assert "upsampling at the end is kept" in note
+    assert any("upsampling at the end is kept" in note for note in rough.notes)
     smooth = export(_Smooth(), tmp_path / "b.pte", size=(192, 192))
     assert smooth.cut is not None
     assert smooth.agreement >= 0.995

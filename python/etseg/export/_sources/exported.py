@@ -9,6 +9,7 @@ import torch
 from torch.export import ExportedProgram
 
 from etseg._errors import FileReadError, InvalidModelSourceError
+from etseg.export._lowering.program import quiet
 
 from .network import Network
 
@@ -23,7 +24,8 @@ def from_file(path: Path, weights: str | os.PathLike[str] | None) -> Network:
     if not path.is_file():
         raise FileReadError(f"there is no file {str(path)!r}")
     try:
-        program = torch.export.load(path)
+        with quiet():  # the loader logs whole tracebacks
+            program = torch.export.load(path)
     except Exception as error:
         raise InvalidModelSourceError(
             f"{str(path)!r} is no program that this torch loads: {error}"

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from etseg._errors import FileReadError, InvalidModelSourceError, InvalidUserInputError
-from etseg.export._errors import ExportError
+from etseg.export._errors import ExportError, first_line
 
 from .network import Network, first_tensor
 from .onnx_tracing import traced
@@ -24,10 +24,6 @@ _FLOAT = 1  # TensorProto's number
 _STANDARD = ("", "ai.onnx")
 #: The conversion may differ from onnxruntime by this share of the largest score, by rounding.
 _ROUNDING = 1e-3
-_UNSAID = (
-    "an ONNX file does not say how its input is normalised: mean 0, std 1 are taken where they "
-    "were not given; check it"
-)
 
 
 class _Converted(nn.Module):
@@ -82,7 +78,7 @@ def from_onnx(
         raise FileReadError(f"cannot read {str(path)!r}: {error}") from error
     except Exception as error:  # protobuf's, and the checker's
         raise InvalidModelSourceError(
-            f"{str(path)!r} is no ONNX network: {_first_line(error)}"
+            f"{str(path)!r} is no ONNX network: {first_line(error)}"
         ) from error
     name, found = _image(model, path)
     at = size or found
@@ -103,12 +99,12 @@ def from_onnx(
             module: nn.Module = _Converted(onnx2torch.convert(model)).eval()
     except Exception as error:
         raise InvalidModelSourceError(
-            f"onnx2torch does not convert {str(path)!r}: {_first_line(error)}. What to try: "
+            f"onnx2torch does not convert {str(path)!r}: {first_line(error)}. What to try: "
             "another opset, or the network's source in torch"
         ) from error
     module = traced(module, at, path)
     _compare(module, onnxruntime, path, name, at)
-    return Network(module, f"onnx {path.name}", at, {"name": path.stem}, (_UNSAID,))
+    return Network(module, f"onnx {path.name}", at, {"name": path.stem})
 
 
 def _folded(model: Any, path: Path, size: tuple[int, int]) -> Any:
@@ -139,7 +135,7 @@ def _folded(model: Any, path: Path, size: tuple[int, int]) -> Any:
         except Exception as error:
             raise InvalidModelSourceError(
                 f"onnxruntime does not load {str(path)!r} for images of {size[0]}x{size[1]}: "
-                f"{_first_line(error)}"
+                f"{first_line(error)}"
             ) from error
         return onnx.load(folded)
 
@@ -218,7 +214,3 @@ def _compare(
             f"converted to torch, {str(path)!r} differs from onnxruntime by {differs:.3g} of "
             f"{reach:.3g}: onnx2torch converts it wrongly. What to try: another opset"
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

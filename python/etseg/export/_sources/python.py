@@ -12,6 +12,7 @@ from types import ModuleType
 from torch import nn
 
 from etseg._errors import FileReadError, InvalidModelSourceError
+from etseg.export._errors import told
 
 from .network import Network
 from .weights import load_weights
@@ -49,7 +50,10 @@ def from_factory(text: str, weights: str | os.PathLike[str] | None) -> Network:
                 f"{name!r} in {place!r} is {factory!r}; expected a function that returns a "
                 "torch.nn.Module"
             )
-        network = factory()
+        try:
+            network = factory()
+        except Exception as error:  # whatever the caller's own code raises
+            raise InvalidModelSourceError(f"{name}() in {place!r} fails: {told(error)}") from error
     if not isinstance(network, nn.Module):
         raise InvalidModelSourceError(
             f"{name!r} in {place!r} returns a {type(network).__name__}; expected a torch.nn.Module"
@@ -83,6 +87,10 @@ def _of_file(path: Path) -> ModuleType:
     sys.path.insert(0, beside)  # as Python does for a script
     try:
         spec.loader.exec_module(module)
+    except ImportError:
+        raise  # says what is not installed
+    except Exception as error:  # whatever the caller's own code raises
+        raise InvalidModelSourceError(f"{str(path)!r} cannot be run: {told(error)}") from error
     finally:
         sys.path.remove(beside)
     return module

@@ -49,14 +49,14 @@ def from_tflite(path: Path, weights: str | os.PathLike[str] | None) -> Network:
     notes = []
     if graph.input_range is not None:
         fields |= _normalisation(*graph.input_range)
-    else:
-        notes.append(_UNSAID)
     if graph.ranges:
         notes.append(_QUANTIZED)
     if graph.dropped_argmax:
         notes.append(_DROPPED)
     _, height, width, _ = graph.shapes[graph.input]
-    return Network(module.eval(), f"tflite {path.name}", (height, width), fields, tuple(notes))
+    return Network(
+        module.eval(), f"tflite {path.name}", (height, width), fields, tuple(notes), _UNSAID
+    )
 
 
 def _normalisation(low: float, high: float) -> dict[str, Any]:
