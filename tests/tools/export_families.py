@@ -2,8 +2,9 @@
 
     python tests/tools/export_families.py FOLDER [NAME ...]
 
-Needs the extra "export", torchvision, transformers and segmentation_models_pytorch, and no hub: the
-networks' own code, with random weights whose activations are of a trained network's size.
+Needs the extras "export", "export-onnx" and "export-tflite", torchvision, transformers and
+segmentation_models_pytorch, and no hub: the networks' own code, with random weights whose
+activations are of a trained network's size.
 tests/python/export/test_families.py compares, where there is no torch:
 
     ETSEG_EXPORTED=FOLDER pytest tests/python/export/test_families.py
@@ -50,14 +51,14 @@ class Family:
         scores: what its program should return, by parts of the network and not by the exporter;
             None if that is what the network returns.
         corners: whether its upsampling at the end, which is cut, aligns corners.
-        source: how the export is called, with the folder that the network was saved in; None to
-            hand over the network itself.
+        source: writes the network where it is told, and returns what the export is given; None
+            to hand over the network itself.
     """
 
     make: Callable[[], nn.Module]
     size: tuple[int, int]
     scores: Scores | None = None
-    source: str | None = None
+    source: Callable[[Any, Path], object] | None = None
     corners: bool = False
 
 
@@ -123,6 +124,62 @@ def _before_upsampling(network: Any, image: torch.Tensor) -> torch.Tensor:
     return network.segmentation_head[0](decoded)
 
 
+def _pretrained(scheme: str) -> Callable[[Any, Path], object]:
+    def source(network: Any, folder: Path) -> str:
+        network.save_pretrained(folder)
+        return f"{scheme}:{folder}"
+
+    return source
+
+
+class Small(nn.Module):
+    """Two convolutions, and an upsampling: what is written in other formats below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 16, 3, stride=2)
+        self.second = nn.Conv2d(16, CLASSES, 1)
+
+    def low(self, image: torch.Tensor) -> torch.Tensor:
+        """Scores of half the image's size, padded as TensorFlow does by "SAME"."""
+        return self.second(self.first(F.pad(image, (0, 1, 0, 1))).relu())
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(self.low(image), image.shape[-2:], mode="bilinear")
+
+
+SMALL = (64, 96)
+
+
+def _onnx(network: nn.Module, path: Path) -> Path:
+    path = path.with_suffix(".onnx")
+    torch.onnx.export(
+        network, (torch.rand(1, 3, *SMALL),), path, dynamo=False, opset_version=17
+    )  # fmt: skip
+    return path
+
+
+def _tflite(network: Small, path: Path) -> Path:
+    from tflite_files import File
+
+    file = File()
+    value, (height, width) = file.tensor((1, *SMALL, 3)), (side // 2 for side in SMALL)
+    for layer, stride, relu in ((network.first, 2, 1), (network.second, 1, 0)):
+        weight, bias = (array.detach().numpy() for array in (layer.weight, layer.bias))
+        value = file.add(
+            "CONV_2D",
+            [value, file.constant(np.ascontiguousarray(weight.transpose(0, 2, 3, 1))),
+             file.constant(bias)],
+            (1, height, width, len(bias)), Padding=0, StrideH=stride, StrideW=stride,
+            DilationHFactor=1, DilationWFactor=1, FusedActivationFunction=relu,
+        )  # fmt: skip
+    size = file.constant(np.array(SMALL, np.int32))
+    file.add("RESIZE_BILINEAR", [value, size], (1, *SMALL, CLASSES), HalfPixelCenters=True)
+    path = path.with_suffix(".tflite")
+    path.write_bytes(file.finished())
+    return path
+
+
 FAMILIES = {
     "torchvision-lraspp": Family(_torchvision("lraspp_mobilenet_v3_large"), (64, 96), _low),
     "torchvision-deeplab-mobilenet": Family(
@@ -130,11 +187,15 @@ FAMILIES = {
     ),
     "torchvision-deeplab-resnet": Family(_torchvision("deeplabv3_resnet50"), (48, 64), _low),
     "torchvision-fcn": Family(_torchvision("fcn_resnet50"), (48, 64), _low),
-    "transformers-segformer": Family(_segformer, (64, 96), None, "hf:{}"),
-    "transformers-mobilenet-v2": Family(_mobilenet_v2, (65, 65), None, "hf:{}"),
-    "transformers-mobilevit": Family(_mobilevit, (64, 64), None, "hf:{}"),
-    "smp-unet": Family(_smp("Unet", "mobilenet_v2"), (64, 96), None, "smp:{}"),
-    "smp-fpn": Family(_smp("FPN", "resnet18"), (64, 96), _before_upsampling, "smp:{}", True),
+    "transformers-segformer": Family(_segformer, (64, 96), None, _pretrained("hf")),
+    "transformers-mobilenet-v2": Family(_mobilenet_v2, (65, 65), None, _pretrained("hf")),
+    "transformers-mobilevit": Family(_mobilevit, (64, 64), None, _pretrained("hf")),
+    "smp-unet": Family(_smp("Unet", "mobilenet_v2"), (64, 96), None, _pretrained("smp")),
+    "smp-fpn": Family(
+        _smp("FPN", "resnet18"), (64, 96), _before_upsampling, _pretrained("smp"), True
+    ),
+    "onnx-small": Family(Small, SMALL, Small.low, _onnx),
+    "tflite-small": Family(Small, SMALL, Small.low, _tflite),
 }
 
 
@@ -203,11 +264,7 @@ def make(name: str, family: Family, folder: Path) -> None:
     """NAME.pte, and NAME.npz with images and the scores that its program should return."""
     torch.manual_seed(1)
     network = settled(family.make(), family.size)
-    source: object = network
-    if family.source is not None:
-        saved = folder / name
-        network.save_pretrained(saved)  # type: ignore[operator]
-        source = family.source.format(saved)
+    source = network if family.source is None else family.source(network, folder / name)
     report = export(
         source, folder / f"{name}.pte", size=family.size, labels=LABELS, mean=MEAN, std=STD,
         low_stride=True, least_agreement=0,

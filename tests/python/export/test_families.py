@@ -22,7 +22,7 @@ PROGRAMS = sorted(FOLDER.glob("*.pte"))
 
 
 def test_there_are_programs() -> None:
-    assert len(PROGRAMS) >= 9
+    assert len(PROGRAMS) >= 11
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
