@@ -1,9 +1,12 @@
 // _native.Packing
 #include <pybind11/pybind11.h>
 
+#include <exception>
 #include <memory>
 #include <string>
+#include <thread>
 
+#include "calls_in_flight.h"
 #include "errors.h"
 #include "etseg/runtime.h"
 #include "gil.h"
@@ -21,14 +24,29 @@ class Weights {
  public:
   Weights(const std::string& path, int instances) : packing_(make_packing(path, instances)) {}
   ~Weights() {
-    free_without_gil([&] { packing_.reset(); });
+    free_without_gil([&] {
+      if (thread_.joinable()) thread_.join();
+      packing_.reset();
+    });
   }
   Weights(const Weights&) = delete;
   Weights& operator=(const Weights&) = delete;
 
-  void pack() {
+  // Not one of Python's threads: those need memory of Python's to begin, to fail and to end, and
+  // without it are waited for in vain. Counted as a call, so that no exit overtakes it.
+  void start() {
     const InFlight in_flight;
-    const Status status = without_gil([&] { return packing_->pack(); });
+    thread_ = std::thread([this, call = std::make_unique<InFlight>()] { pack(); });
+  }
+
+  // Until all is packed.
+  void wait() {
+    const InFlight in_flight;
+    const Status status = without_gil([&] {
+      if (thread_.joinable()) thread_.join();
+      return status_;
+    });
+    if (failure_) std::rethrow_exception(failure_);
     if (!status.ok()) throw_as_python(status);
   }
 
@@ -43,7 +61,18 @@ class Weights {
   py::tuple file_identity() const { return identity(packing_->info().file); }
 
  private:
+  void pack() noexcept {
+    try {
+      status_ = packing_->pack();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+
   std::unique_ptr<Packing> packing_;
+  std::thread thread_;
+  Status status_;               // of pack(), once the thread has ended
+  std::exception_ptr failure_;  // the same
 };
 
 }  // namespace
@@ -51,7 +80,8 @@ class Weights {
 void add_packing(py::module_& module) {
   py::class_<Weights>(module, "Packing")
       .def(py::init<const std::string&, int>(), "path"_a, "instances"_a)
-      .def("pack", &Weights::pack)
+      .def("start", &Weights::start)
+      .def("wait", &Weights::wait)
       .def("next", &Weights::next)
       .def_property_readonly("file_identity", &Weights::file_identity);
   module.def("can_share_weights", &can_share_weights);

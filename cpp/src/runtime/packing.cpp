@@ -38,17 +38,20 @@ std::vector<PackedEntry> unread_segments(const ProgramFile& file,
 }  // namespace
 
 Status ProgramPacking::pack() {
-  Status status;
+  const End end(*this);  // however this ends: next() waits for it
   try {
-    status = load();
+    Status status = load();
     if (status.ok() && !entries_.empty()) add_index();
+    return status;
   } catch (const std::bad_alloc&) {
-    status = {Code::kOutOfMemory, "cannot pack '" + path_ + "': out of memory"};
+    return {Code::kOutOfMemory, "cannot pack '" + path_ + "': out of memory"};
   }
-  const std::lock_guard lock(mutex_);
-  ended_ = true;
-  changed_.notify_all();
-  return status;
+}
+
+ProgramPacking::End::~End() {
+  const std::lock_guard lock(packing_.mutex_);
+  packing_.ended_ = true;
+  packing_.changed_.notify_all();
 }
 
 Status ProgramPacking::load() {

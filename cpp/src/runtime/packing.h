@@ -25,6 +25,17 @@ class ProgramPacking final : public Packing {
   const ModelInfo& info() const override { return program_.info(); }
 
  private:
+  class End {
+   public:
+    explicit End(ProgramPacking& packing) : packing_(packing) {}
+    ~End();
+    End(const End&) = delete;
+    End& operator=(const End&) = delete;
+
+   private:
+    ProgramPacking& packing_;
+  };
+
   Status load();
   void add(const WeightsCache::Made& made);
   void add_index();

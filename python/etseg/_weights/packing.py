@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etseg import _native
+from etseg._errors import EtsegError
 
 from .identity import Identity
 from .places import CannotShareError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
-
     from typing_extensions import Self
 
 
@@ -28,26 +28,23 @@ class Packing:
         self.path = path
         self._instances = instances
         self._packing: _native.Packing | None = None
-        self._pool: ThreadPoolExecutor | None = None
-        self._packed: Future[None] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
+        if self._packing is not None:
+            with suppress(EtsegError, MemoryError, RuntimeError):  # parts() raises them
+                self._packing.wait()
         self._packing = None
 
-    def start(self) -> tuple[_native.Packing, Future[None]]:
+    def start(self) -> _native.Packing:
         """Begins to pack, once. Raises RuntimeError where no thread can be started."""
-        if self._packing is None or self._packed is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(1)
-            self._packing = _native.Packing(os.fsencode(self.path), self._instances)
-            self._packed = self._pool.submit(self._packing.pack)
-        return self._packing, self._packed
+        if self._packing is None:
+            packing = _native.Packing(os.fsencode(self.path), self._instances)
+            packing.start()
+            self._packing = packing
+        return self._packing
 
     def parts(self, identity: Identity) -> Iterator[memoryview]:
         """The parts, as they are packed; none where there is nothing to share. Once.
@@ -59,9 +56,9 @@ class Packing:
             CannotShareError: what was packed is not the file that had this identity.
             RuntimeError: no thread can be started.
         """
-        packing, packed = self.start()
+        packing = self.start()
         while (part := packing.next()) is not None:
             yield part
-        packed.result()
+        packing.wait()
         if packing.file_identity != identity:
             raise CannotShareError(f"{str(self.path)!r} was replaced while it was loaded")

@@ -81,9 +81,11 @@ def test_parts_are_handed_out_while_others_are_packed() -> None:
         target=lambda: waited.extend(bytes(part) for part in iter(early.next, None))
     )
     waiting.start()
-    early.pack()
+    early.start()
+    early.wait()
     waiting.join()
-    late.pack()
+    late.start()
+    late.wait()
     assert waited == [bytes(part) for part in iter(late.next, None)]
     assert len(waited) > 2
     assert all(len(part) % 64 == 0 for part in waited)
@@ -92,8 +94,9 @@ def test_parts_are_handed_out_while_others_are_packed() -> None:
 
 def test_packing_that_fails_has_an_end(tmp_path: Path) -> None:
     packing = _native.Packing(os.fsencode(tmp_path / "none.pte"), 1)
+    packing.start()
     with pytest.raises(etseg.EtsegError):
-        packing.pack()
+        packing.wait()
     assert packing.next() is None
 
 
