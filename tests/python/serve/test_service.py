@@ -8,12 +8,13 @@ import io
 import json
 import os
 import re
+import socket
 import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -723,6 +724,34 @@ def test_a_redirect_to_an_inner_address_is_not_followed(
         _urls.read(url, 1000, 5)
     assert refused.value.status == 403
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"HTTP/1.1 2", id="head"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1", id="body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n1", id="body without a length"),
+    ],
+)
+def test_a_url_whose_answer_does_not_end(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is hung up on at the deadline, however long a single read may wait."""
+    monkeypatch.setattr(_urls, "is_public", lambda _: True)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection = listening.accept()[0]
+            with connection, suppress(ConnectionResetError):
+                connection.sendall(sent)
+                while connection.recv(4096):  # until the client goes
+                    pass
+
+        answering = threading.Thread(target=answer, daemon=True)
+        answering.start()
+        with pytest.raises(ProblemError) as refused:
+            _urls.read(f"http://127.0.0.1:{listening.getsockname()[1]}/a.jpg", 1000, 0.5)
+        answering.join()
+    assert refused.value.status == 504
 
 
 @pytest.mark.parametrize(
