@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -116,11 +116,6 @@ class Options:
             _kept("photos", photos),
             float(least_agreement),
         )
-
-
-def field_names() -> tuple[str, ...]:
-    """The fields of a spec that an export may set."""
-    return tuple(f.name for f in fields(ModelSpec) if f.name not in ("model_source", "sha256"))
 
 
 def _kept(name: str, images: Any) -> Any:

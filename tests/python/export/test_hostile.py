@@ -20,6 +20,7 @@ from etseg.export import export
 from etseg.export._job import Job, opened
 from etseg.export._options import Options
 from etseg.export._sources import open_network
+from etseg.export._verification.photos import read_photos
 from networks import build
 
 SIZE = (48, 64)
@@ -216,3 +217,9 @@ def test_folders_that_hold_no_network(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(etseg.InvalidModelSourceError, match=r"weights of .* do not load"):
         open_network(source, None, None)
+
+
+def test_a_folder_of_photos_is_read_as_every_other_is(tmp_path: Path) -> None:
+    (tmp_path / "a.ppm").write_bytes(b"P6 2 1 255\n" + bytes(6))
+    (tmp_path / "notes.txt").write_text("no photo")
+    assert [photo.pixels.shape for photo in read_photos(tmp_path)] == [(1, 2, 3)]

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from etseg._errors import InvalidUserInputError
+from etseg._images.endings import IMAGE_ENDINGS
 from etseg._images.source import source_of
 from etseg._opencv import cv2
 
 #: Photos are compared at no more than so many pixels a side: float32 scores of 150 classes for
 #: 12 megapixels would be 7 GB.
 _LONGEST_SIDE = 800
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif")
 
 
 @dataclass(frozen=True, eq=False)  # equal to itself: of arrays, equality would be ambiguous
@@ -46,7 +46,7 @@ def read_photos(
     if isinstance(what, (str, os.PathLike)):
         folder = Path(what)
         if folder.is_dir():
-            sources = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in _ENDINGS]
+            sources = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_ENDINGS]
         else:
             sources = [folder]
     else:
