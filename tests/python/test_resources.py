@@ -70,7 +70,7 @@ def test_sources_of_every_kind(server: Server, tmp_path: Path, program: bytes) -
         (".", etseg.FileReadError, "it is a directory"),
         ("a\0b", etseg.FileReadError, "cannot read the model"),
         ("n" * 5000, etseg.FileReadError, "cannot read the model"),
-        ("fcn-resnet60", etseg.FileMissingError, "the name 'fcn-resnet50'"),
+        ("fcn-resnet60", etseg.FileMissingError, "did you mean 'fcn-resnet50' or"),
         (17, etseg.InvalidModelSourceError, "17"),
         (None, etseg.InvalidModelSourceError, "None"),
     ],
