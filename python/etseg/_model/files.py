@@ -138,7 +138,8 @@ def _hint(name: str) -> str:
 
 def _bundled(name: str) -> Path:
     folder = Path(__file__).parents[1] / "_bundled"
-    programs = sorted(entry.name for entry in folder.iterdir() if entry.suffix == ".pte")
+    # In one call, which a Ctrl-C leaves nothing of: an iterator would stay open.
+    programs = sorted(file for file in os.listdir(folder) if file.endswith(".pte"))  # noqa: PTH208
     if name not in programs:
         raise InvalidModelSourceError(f"no program {name!r} is bundled; there are {programs}")
     return folder / name

@@ -307,8 +307,11 @@ def test_an_error_of_the_source_comes_after_the_images_before_it(
 
 
 def test_an_interrupt_in_the_source_is_raised_at_once(module: ImageSegmentationModule) -> None:
+    first = Gate(0)  # not done before the second is asked for
+
     def images() -> Iterator[object]:
-        yield numbered(0)
+        yield first
+        first.open.set()
         raise KeyboardInterrupt
 
     stream = module.map(images(), resize=True, look_ahead=2)
