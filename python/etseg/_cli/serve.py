@@ -9,6 +9,7 @@ import click
 from etseg._model.catalogue import CATALOGUE
 
 from .common import Failure, complete_model, reported
+from .ending import status_of
 
 _EPILOG = """\
 Needs pip install "etseg[serve]". SIGTERM and Ctrl-C end it when what runs is done;
@@ -88,4 +89,9 @@ def serve(
             packed_weights=packed_weights or ("file" if workers > 1 else None),
             allow_urls=allow_urls,
         )
-        run(settings, host, port, workers)
+        try:
+            run(settings, host, port, workers)
+        except KeyboardInterrupt as interrupt:
+            # As asked, when what ran was done. Without a word: nobody may read stderr any more, and
+            # a full pipe would keep the process.
+            click.get_current_context().exit(status_of(interrupt))

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def pipe() -> Iterator[tuple[int, int]]:
     ends = os.pipe()
     yield ends
     for end in ends:
+        os.close(end)
+
+
+def fill(pipe: str) -> None:
+    """Until not a byte more has room."""
+    end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        with suppress(BlockingIOError):
+            while True:
+                os.write(end, b".")
+    finally:
         os.close(end)
 
 
@@ -97,4 +109,5 @@ def test_a_service_whose_log_nobody_reads(photo_path: Path) -> None:
             assert server.post(b"")[0] == 400
         assert server.post(photo_path.read_bytes())[0] == 200
         assert b"etseg_log_lines_dropped_total 0.0" in server.get("/metrics")
+        fill(f"/proc/{server.process.pid}/fd/2")  # its last word would have no room either
         assert server.end() in ENDED
