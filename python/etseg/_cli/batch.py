@@ -10,6 +10,7 @@ import click
 
 from etseg._model.catalogue import CATALOGUE
 
+from .arguments import Command
 from .common import can_draw, complete_model, json_option, print_json, readable
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ rows of their own, and counted.
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.argument("output")
 @click.option(

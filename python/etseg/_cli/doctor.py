@@ -18,6 +18,7 @@ from etseg import _native, _openvino
 from etseg._cpus import count_cpus
 from etseg._options import ModuleOptions
 
+from .arguments import Command
 from .common import json_option, print_json, readable
 
 _EPILOG = """\
@@ -63,7 +64,7 @@ class Section:
     fields: dict[str, Any]
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @json_option("the same")
 def doctor(as_json: bool) -> None:
     """Print what this installation runs on.

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from .arguments import Command
 from .common import reported
 
 #: Signals that ask a process to end, and that nobody handles unless we do.
@@ -41,6 +42,8 @@ class Commands(click.Group):
             asked for. Commands that are added stand behind these.
         options: what :class:`click.Group` takes.
     """
+
+    command_class = Command
 
     def __init__(self, modules: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(**options)

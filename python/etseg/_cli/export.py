@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from .common import Failure, can_draw, json_option, reported
+from .arguments import Command
+from .common import Failure, can_draw, json_option
 from .guard import keep_apart, what_is_read
 from .values import names_of_labels, three_numbers
 
@@ -44,7 +45,7 @@ file was written; 2 wrong usage; 130 ended by Ctrl-C.
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @click.argument("network")
 @click.option(
     "-o",
@@ -156,14 +157,13 @@ def export(network: str, output: str, as_json: bool, quiet: bool, **options: Any
     options["size"] = _size(options["size"])
     for numbers in ("mean", "std"):
         options[numbers] = three_numbers(numbers, options[numbers])
-    with reported():
-        options["labels"] = names_of_labels(options["labels"])
-        from etseg.export import export as run
+    options["labels"] = names_of_labels(options["labels"])
+    from etseg.export import export as run
 
-        try:
-            report = run(network, output, on_progress=_progress(quiet or as_json), **options)
-        except ImportError as error:
-            raise Failure(str(error)) from error
+    try:
+        report = run(network, output, on_progress=_progress(quiet or as_json), **options)
+    except ImportError as error:
+        raise Failure(str(error)) from error
     if as_json:
         click.echo(report.as_json())
     elif not quiet:

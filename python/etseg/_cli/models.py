@@ -14,6 +14,7 @@ from etseg._model.catalogue import APPROXIMATE_SIZES, CATALOGUE
 from etseg._model.files import locate, url_of
 from etseg._model.spec import ModelSpec
 
+from .arguments import Command
 from .common import (
     Failure,
     complete_model,
@@ -57,7 +58,7 @@ _LONG = ("classes", "assumed")
 _TIMES = 21
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @click.argument("model", metavar="[NAME|FILE|URL]", required=False, shell_complete=complete_model)
 @click.option("--time", "timed", is_flag=True, help="Run it, and say how long a forward takes.")
 @json_option("the same")

@@ -16,6 +16,7 @@ from etseg._model.choosing import known_models
 from etseg._model.files import url_of
 from etseg._model.spec import ModelSpec
 
+from .arguments import Command
 from .common import (
     complete_model,
     download_bar,
@@ -36,7 +37,7 @@ Fields of --json, a list of objects:
 """
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", metavar="NAME|URL", shell_complete=complete_model)
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def fetch(model: str, quiet: bool) -> None:

@@ -8,7 +8,8 @@ import click
 
 from etseg._model.catalogue import CATALOGUE
 
-from .common import Failure, complete_model, reported
+from .arguments import Command
+from .common import Failure, complete_model
 from .ending import status_of
 
 _EPILOG = """\
@@ -23,7 +24,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @click.option(
     "--model",
     "models",
@@ -77,21 +78,20 @@ def serve(
         ) from error
     from etseg._threads import get_num_threads
 
-    with reported():
-        settings = Settings(
-            models=[CATALOGUE.get(name, name) for name in models or ("selfie-segmentation",)],
-            concurrency=max(1, get_num_threads() // workers),
-            max_waiting=max_waiting,
-            deadline=deadline,
-            max_pixels=max_pixels,
-            max_body_bytes=max_body_bytes,
-            body_seconds=body_seconds,
-            packed_weights=packed_weights or ("file" if workers > 1 else None),
-            allow_urls=allow_urls,
-        )
-        try:
-            run(settings, host, port, workers)
-        except KeyboardInterrupt as interrupt:
-            # As asked, when what ran was done. Without a word: nobody may read stderr any more, and
-            # a full pipe would keep the process.
-            click.get_current_context().exit(status_of(interrupt))
+    settings = Settings(
+        models=[CATALOGUE.get(name, name) for name in models or ("selfie-segmentation",)],
+        concurrency=max(1, get_num_threads() // workers),
+        max_waiting=max_waiting,
+        deadline=deadline,
+        max_pixels=max_pixels,
+        max_body_bytes=max_body_bytes,
+        body_seconds=body_seconds,
+        packed_weights=packed_weights or ("file" if workers > 1 else None),
+        allow_urls=allow_urls,
+    )
+    try:
+        run(settings, host, port, workers)
+    except KeyboardInterrupt as interrupt:
+        # As asked, when what ran was done. Without a word: nobody may read stderr any more, and
+        # a full pipe would keep the process.
+        click.get_current_context().exit(status_of(interrupt))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from etseg._cli.arguments import Command
 from etseg._cli.common import complete_model, json_option, model_of
 from etseg._cli.values import three_numbers
 from etseg._results.choices import Foreground
@@ -58,7 +59,7 @@ SIGTERM, 129 by SIGHUP: no file is left half-written.
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @click.argument(
     "photos",
     metavar="PHOTO|FOLDER|PATTERN|URL...",
