@@ -145,7 +145,7 @@ class LabelSet:
             is_name = isinstance(labels, str) and labels.casefold() in self._by_name
             raise InvalidUserInputError(
                 f"the classes of interest are {brief(labels)}; expected a list of labels, such as "
-                f"[{labels if is_name else self.members[0].name!r}]"
+                f"[{labels if is_name else for_people(self.members[0].name)!r}]"
             )
         found = (self.find(label) for label in labels)
         return tuple(dict.fromkeys(member for member in found if member is not None))

@@ -8,6 +8,7 @@ from . import _native
 from ._cpus import MOST_THREADS, count_cpus
 from ._errors import InvalidUserInputError
 from ._logs import logger
+from ._messages import brief
 
 
 def get_num_threads() -> int:
@@ -40,7 +41,11 @@ def set_num_threads(count: int) -> None:
         raise InvalidUserInputError(
             f"the number of threads is {count!r}; expected an integer, 1 or more"
         ) from None
-    _native.set_thread_count(max(-1, min(index, MOST_THREADS + 1)))
+    if not 1 <= index <= MOST_THREADS:  # of any size: the native code takes those of C
+        raise InvalidUserInputError(
+            f"the number of threads is {brief(index)}; expected 1 to {MOST_THREADS}"
+        )
+    _native.set_thread_count(index)
 
 
 def _start() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import etseg
 from etseg import InvalidConfigError
 from etseg._cpus import Cpus, count_cpus
 
@@ -192,3 +193,9 @@ def test_this_machine() -> None:
     assert 1 <= found.threads <= found.cores <= found.allowed <= found.machine
     if found.quota is not None:
         assert found.threads <= math.ceil(found.quota)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1025, 10**6, 10**30])
+def test_a_refused_number_of_threads_is_named_as_it_was_given(count: int) -> None:
+    with pytest.raises(etseg.InvalidUserInputError, match=f"is {count}; expected 1 to 1024"):
+        etseg.set_num_threads(count)

@@ -181,6 +181,13 @@ def test_classes_must_be_a_list(classes: Any) -> None:
     assert module.forward(picture(), []).size == (24, 40)
 
 
+def test_the_list_that_was_expected_has_the_name_that_people_read(
+    selfie: ImageSegmentationModule,
+) -> None:
+    with pytest.raises(etseg.InvalidUserInputError, match=r"such as \['PERSON'\]"):
+        selfie.forward(picture(), "all")
+
+
 def test_labels_are_checked_before_the_image_is_read() -> None:
     with pytest.raises(etseg.LabelError):
         loaded().forward("/nowhere.jpg", ["CAT"])

@@ -178,8 +178,9 @@ class StreamSource(EncodedSource):
     forgotten = "the image came from an open file, which was read to its end"
 
     def __init__(self, stream: Any, limits: Limits) -> None:
-        super().__init__(f"the {type(stream).__name__} given", limits)
         name = getattr(stream, "name", None)  # of a descriptor, a number
+        origin = "stdin" if name == "<stdin>" else f"the {type(stream).__name__} given"
+        super().__init__(origin, limits)
         self.name = name if isinstance(name, str) else None
         self._stream = stream
 
@@ -194,7 +195,11 @@ class StreamSource(EncodedSource):
             raise OutOfMemoryError(f"no memory to read {self._origin}") from error
         except EtsegError:
             raise
-        except (OSError, ValueError) as error:  # ValueError: it is closed, or in another encoding
+        except UnicodeDecodeError as error:
+            raise InvalidUserInputError(
+                f"{self._origin} reads text, and an image is none; open files with mode 'rb'"
+            ) from error
+        except (OSError, ValueError) as error:  # ValueError: it is closed
             raise FileReadError(f"cannot read {self._origin}: {error}") from error
         if length > limit:
             raise too_long(self._origin, None, limit)

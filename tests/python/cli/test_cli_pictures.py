@@ -125,6 +125,10 @@ def test_a_mask_of_one_label_is_black_and_white(photo: str, selfie: Any) -> None
         (["--mask", "m.png", "--mask-of", "ARGMAX"], 2, ("--mask-of", "'ARGMAX'")),
         (["--mask", "m.png", "--mask-of", "PERSON", "--classes", "BACKGROUND"], 2, ("--classes",)),
         (["--background", "white"], 2, ("--background needs --cutout",)),
+        (["-o", "o.png", "--foreground", "image"], 2, ("--foreground needs --cutout",)),
+        (["-o", "o.png", "--haze", "0.1"], 2, ("--haze needs --cutout",)),
+        (["--mask", "m.png", "--alpha", "0.5"], 2, ("--alpha needs --output",)),
+        (["--cutout", "c.png", "--legend"], 2, ("--legend needs --output",)),
         (["--cutout", "c.jpg"], 2, ("'c.jpg'", ".png or .webp", "transparent")),
         (["--cutout", "c.jpg", "--background", "nowhere.png"], 1, ("nowhere.png",)),
         (["--cutout", "c.png", "--background", "whte"], 1, ("'whte' is no colour", "white")),
@@ -326,6 +330,8 @@ def test_pipes_of_the_shell(photo: str, tmp_path: Path) -> None:
         1,
         b"Error: there is no stdin to read a photo from\n",
     )
+    ended = shell("etseg segment - < /dev/null")
+    assert (ended.returncode, ended.stderr) == (1, b"Error: cannot decode stdin: it is empty\n")
     ended = shell(f"etseg segment {photo} -o - > /dev/full")
     assert ended.returncode == 1
     assert b"Error: cannot write the answer: No space left on device" in ended.stderr

@@ -333,3 +333,17 @@ def test_no_orientation_is_upright(maps: Callable[[Any], Pixels]) -> None:
         exif[0x0112] = orientation
         got = maps(encoded("PNG", exif=exif))
         np.testing.assert_array_equal(got, maps(picture()))
+
+
+def test_a_file_opened_as_text_is_to_be_opened_as_bytes(
+    selfie: ImageSegmentationModule, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded())
+    with (
+        path.open(encoding="utf-8") as text,
+        pytest.raises(
+            etseg.InvalidUserInputError, match=r"TextIOWrapper given reads text.* mode 'rb'"
+        ),
+    ):
+        selfie.forward(text)

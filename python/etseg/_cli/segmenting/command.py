@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from etseg._cli.arguments import Command
 from etseg._cli.common import complete_model, json_option, model_of
@@ -214,7 +215,7 @@ def segment(
 
     Prints each label's share of the pixels; of a single photo also how long each stage took.
     """
-    _fit_together(mask, mask_of, cutout, background)
+    _fit_together()
     found = collect(photos, recursive)
     model = model_of(model_name, "--model")
     normalisation = three_numbers("mean", mean), three_numbers("std", std)
@@ -254,16 +255,25 @@ def segment(
             tell_one(work, as_json, quiet)
 
 
-def _fit_together(
-    mask: str | None, mask_of: str | None, cutout: str | None, background: str | None
-) -> None:
-    """Options that say how something is written need the one that says where."""
-    for how, where, name, needed in (
-        (mask_of, mask, "--mask-of", "--mask"),
-        (background, cutout, "--background", "--cutout"),
-    ):
-        if how is not None and where is None:
-            raise click.UsageError(f"{name} needs {needed}, which says where to write")
+#: Options that say how something is written, and those that say where, which they need.
+_NEEDED = {
+    "mask_of": "mask",
+    "background": "cutout",
+    "foreground": "cutout",
+    "haze": "cutout",
+    "alpha": "output",
+    "legend": "output",
+}
+
+
+def _fit_together() -> None:
+    """None is given that would change nothing."""
+    context = click.get_current_context()
+    for how, where in _NEEDED.items():
+        given = context.get_parameter_source(how) is ParameterSource.COMMANDLINE
+        if given and context.params[where] is None:
+            name = how.replace("_", "-")
+            raise click.UsageError(f"--{name} needs --{where}, which says where to write")
 
 
 def _file(source: object) -> Path | None:
