@@ -14,6 +14,7 @@ from etseg import _native
 from etseg._errors import FileMissingError, InvalidUserInputError
 from etseg._images.source import source_of
 from etseg._limits import Limits
+from etseg._messages import brief
 
 from .checks import within
 from .choices import HAZE, Foreground
@@ -118,9 +119,15 @@ def image_behind(background: object, bgr: bool = False) -> Image:
     """A background that is neither "blur" nor a colour, (H, W, 3), red first.
 
     Raises:
+        InvalidUserInputError: numbers that are no colour.
         EtsegError: whatever reading an image raises; of a word that names no file, the message
             says that it is no colour either.
     """
+    if isinstance(background, (tuple, list)):
+        raise InvalidUserInputError(
+            f"the background is {brief(background)}, which is no colour; expected (red, green, "
+            "blue), integers 0..255"
+        )
     try:
         return rgb_of(source_of(background, bgr=bgr, limits=Limits()).pixels(None))
     except FileMissingError as error:

@@ -329,6 +329,9 @@ class TestReplaceBackground:
         for background in (None, 7, object(), (1, 2), (1, 2, 300), np.zeros((2, 2))):
             with pytest.raises(etseg.InvalidUserInputError):
                 result.replace_background(background, "R")
+        for numbers in ((0.5, 0.5, 0.5), (256, 0, 0), [1, 2]):
+            with pytest.raises(etseg.InvalidUserInputError, match=r"background is .* no colour"):
+                result.replace_background(numbers, "R")
         with pytest.raises(FileNotFoundError):
             result.replace_background(tmp_path / "nowhere.png", "R")
         for word in ("whte", "#ff00"):
