@@ -6,8 +6,8 @@
 
 Makes photos of mixed sizes, one in twenty of them broken in one of several ways; runs the local
 engine, then the job on a Ray cluster whose nodes have one CPU each, while a worker is killed three
-times, a node removed and one added; compares the rows. Needs ray, pyarrow, and for --store
-moto[server].
+times, a node removed and one added; compares the rows. The last part waits for the last trouble.
+Needs ray, pyarrow, and for --store moto[server].
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -32,6 +34,8 @@ import pyarrow.parquet as pq
 
 import etseg
 from etseg import batch
+from etseg.batch import _job
+from etseg.batch._part import Done, PartWriter
 from etseg.batch._places import file_system
 
 MODEL = etseg.SELFIE_SEGMENTATION
@@ -102,11 +106,32 @@ def rows_of(place: str) -> dict[str, dict[str, Any]]:
     return rows
 
 
-class Trouble:
-    """Kills workers, removes a node and adds one, each once so many parts are done."""
+class LastPartHeld(PartWriter):
+    """Begins one part only once a file is there.
 
-    def __init__(self, cluster: Any, node: Any, parts: int) -> None:
-        self._cluster, self._node = cluster, node
+    The driver commits behind the workers. Without this they could have made all parts, and be gone,
+    before it comes to the part after which one of them is to be killed.
+    """
+
+    def __init__(self, last: int, gate: Path, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._last, self._gate = last, gate
+
+    def write(self, part: Any) -> Done:
+        """As the job's own, after the wait."""
+        while part["part"][0].as_py() == self._last and not self._gate.exists():
+            time.sleep(0.05)
+        return super().write(part)
+
+
+class Trouble:
+    """Kills workers, removes a node and adds one, each once so many parts are done.
+
+    Opens `gate` after the last of them.
+    """
+
+    def __init__(self, cluster: Any, node: Any, parts: int, gate: Path) -> None:
+        self._cluster, self._node, self._gate = cluster, node, gate
         self._due = [(parts * k // 7, what) for k, what in enumerate("kkark", 1)]
         self._parts = 0
 
@@ -124,6 +149,8 @@ class Trouble:
                 self._cluster.add_node(num_cpus=1)
                 said = "added a node"
             print(f"{said} after {self._parts} parts", flush=True)
+        if not self._due:
+            self._gate.touch()
 
     def check_that_all_was_done(self) -> None:
         """Or the run has shown nothing."""
@@ -144,25 +171,32 @@ def _kill_a_worker() -> int:
     raise AssertionError("no worker in 120 s")
 
 
-def with_trouble(inputs: str, output: str, rows_per_part: int, count: int) -> batch.Report:
-    """The job on a cluster of three nodes."""
+def with_trouble(
+    inputs: str, output: str, rows_per_part: int, count: int, gate: Path
+) -> batch.Report:
+    """The job on a cluster of three nodes. `gate` is a file that is not there."""
     import ray
     from ray.cluster_utils import Cluster
 
+    parts = -(-count // rows_per_part)
+    # The last trouble comes after 5/7 of them, while one worker holds the last part and, in its
+    # queue, at most a few others.
+    assert parts >= 14, f"{parts} parts; expected 14 or more"
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     node = cluster.add_node(num_cpus=1)
     cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    trouble = Trouble(cluster, node, -(-count // rows_per_part))
+    trouble = Trouble(cluster, node, parts, gate)
     try:
-        report = batch.run(
-            inputs,
-            output,
-            MODEL,
-            engine="ray",
-            rows_per_part=rows_per_part,
-            on_progress=trouble.part_done,
-        )
+        with mock.patch.object(_job, "PartWriter", partial(LastPartHeld, parts - 1, gate)):
+            report = batch.run(
+                inputs,
+                output,
+                MODEL,
+                engine="ray",
+                rows_per_part=rows_per_part,
+                on_progress=trouble.part_done,
+            )
         trouble.check_that_all_was_done()
         return report
     finally:
@@ -215,7 +249,9 @@ def main() -> None:
                     inputs, output, arguments.rows_per_part, arguments.driver, arguments.photos
                 )
             else:
-                report = with_trouble(inputs, output, arguments.rows_per_part, arguments.photos)
+                report = with_trouble(
+                    inputs, output, arguments.rows_per_part, arguments.photos, folder / "gate"
+                )
                 print(f"cluster: {report}", flush=True)
             found = rows_of(output)
             missing, other = expected.keys() - found.keys(), found.keys() - expected.keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -143,7 +144,10 @@ def run(
             work = _ray.parts_done(parts, writer, address, workers, cpus_per_worker)
         else:
             work = _local.parts_done(parts, writer)
-        return _commit_all(work, target, len(table), done_before, on_progress)
+        # Also when a commit or on_progress raises: left to the collector, Ray's iterator would end
+        # after ray.shutdown() and start a cluster to do so.
+        with closing(work):
+            return _commit_all(work, target, len(table), done_before, on_progress)
 
 
 def estimate(

@@ -8,7 +8,7 @@ that never comes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from etseg._errors import InvalidStateError, InvalidUserInputError
@@ -23,7 +23,7 @@ def parts_done(
     address: str | None,
     workers: int | None,
     cpus_per_worker: int,
-) -> Iterator[Done]:
+) -> Generator[Done, None, None]:
     """The parts in the order in which they come to be done, which is any.
 
     A worker or node that is lost has its part done again by another. A part may so be done twice:

@@ -15,9 +15,10 @@ import pytest
 import etseg
 from children import output_of, run
 from etseg import batch
+from etseg.batch import _local
 from etseg.batch._inputs import listed
 from etseg.batch._output import Output
-from etseg.batch._part import PartWriter
+from etseg.batch._part import Done, PartWriter
 from etseg.batch._places import file_system
 
 pa = pytest.importorskip("pyarrow")
@@ -127,6 +128,28 @@ def test_a_job_that_was_killed_goes_on(
     assert comparable(out) == comparable(whole)
 
 
+def test_the_work_is_ended_before_an_error_leaves_the_job(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by whoever lets go of the traceback: that may be the interpreter at its end."""
+    ended: list[bool] = []
+
+    def parts_done(parts: list[Any], writer: PartWriter) -> Iterator[Done]:
+        try:
+            for part in parts:
+                yield writer.write(part)
+        finally:
+            ended.append(True)
+
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_local, "parts_done", parts_done)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        batch.run(photos, tmp_path / "out", MODEL, rows_per_part=4, on_progress=stop)
+    assert ended, caught
+
+
 def test_a_process_that_is_killed_leaves_what_another_goes_on_with(
     photos: Path, tmp_path: Path
 ) -> None:
@@ -148,7 +171,6 @@ def test_a_part_that_was_made_twice_counts_once(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when an engine takes a worker for lost that then comes to its end."""
-    from etseg.batch import _local
 
     def twice(parts: list[Any], writer: PartWriter) -> Iterator[Any]:
         for part in parts:

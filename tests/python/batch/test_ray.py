@@ -28,7 +28,7 @@ def run(*arguments: object) -> str:
         timeout=PATIENCE,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]  # with the exception
     return done.stdout
 
 
