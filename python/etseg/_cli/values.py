@@ -39,7 +39,8 @@ def names_of_labels(text: str | None) -> list[str] | None:
     if not os.path.isfile(text):  # noqa: PTH113  # names may be longer than a path's
         return [name.strip() for name in text.split(",")]
     try:
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
+        # Editors of Windows put a mark of the encoding before the first name.
+        lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidUserInputError(f"cannot read the labels in {text!r}: {error}") from error
     return [line.strip() for line in lines if line.strip()]

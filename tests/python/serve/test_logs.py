@@ -49,7 +49,8 @@ def logger_of(lines: Lines) -> logging.Logger:
     return logger
 
 
-def test_each_line_is_written(pipe: tuple[int, int]) -> None:
+def test_each_line_is_written(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_logs, "_LAST", PATIENCE)
     lines = Lines(pipe[1])
     logger = logger_of(lines)
     for number in range(1000):

@@ -332,6 +332,8 @@ async def held_up(waiting: int = 9, deadline: float = PATIENCE) -> AsyncIterator
     held = Held(waiting, deadline)
     while held.admission.running == 0:
         await asyncio.sleep(0)
+    # Without a turn of the loop between: a deadline must not end the first visitor's wait.
+    assert held.begun.wait(PATIENCE)
     yield held
     await held.end()
 
@@ -341,10 +343,11 @@ class Held:
 
     def __init__(self, waiting: int, deadline: float) -> None:
         self.admission = Admission(1, waiting, deadline, "test")
-        self._leave = threading.Event()
+        self.begun, self._leave = threading.Event(), threading.Event()
         self.visitors = [asyncio.ensure_future(self.visit(self._work))]
 
     def _work(self) -> str:
+        self.begun.set()
         assert self._leave.wait(PATIENCE)
         return "done"
 
@@ -741,7 +744,7 @@ def test_a_url_whose_answer_does_not_end(sent: bytes, monkeypatch: pytest.Monkey
 
         def answer() -> None:
             connection = listening.accept()[0]
-            with connection, suppress(ConnectionResetError):
+            with connection, suppress(ConnectionError):
                 connection.sendall(sent)
                 while connection.recv(4096):  # until the client goes
                     pass
